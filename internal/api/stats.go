@@ -1,0 +1,55 @@
+// Package api answers HTTP requests: for now the statistics of the prototype.
+package api
+
+import (
+	"net/http"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"tertulia/chat"
+	"tertulia/internal/presence"
+)
+
+// stats is the body of GET /ws/stats, exactly the prototype's keys
+// (docs/protocol.md §10.4).
+type stats struct {
+	TotalConnections int                       `json:"total_connections"`
+	TotalRooms       int                       `json:"total_rooms"`
+	Rooms            map[chat.RoomID]roomStats `json:"rooms"`
+}
+
+type roomStats struct {
+	Connections int `json:"connections"`
+	Users       int `json:"users"`
+}
+
+// Stats serves GET /ws/stats from what the tracker knows of this node.
+func Stats(here *presence.Tracker) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		now := here.Stats()
+		body := stats{
+			TotalConnections: now.Connections,
+			TotalRooms:       len(now.Rooms),
+			Rooms:            make(map[chat.RoomID]roomStats, len(now.Rooms)),
+		}
+		for id, room := range now.Rooms {
+			body.Rooms[id] = roomStats{Connections: room.Connections, Users: room.Users}
+		}
+		writeJSON(w, http.StatusOK, body)
+	})
+}
+
+// writeJSON answers with v as indented JSON, which a person at a terminal can
+// read. What cannot be written any more is nobody's fault here.
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v, jsontext.WithIndent("  "), json.Deterministic(true))
+	if err != nil {
+		http.Error(w, "The answer could not be encoded.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	w.Write(append(b, '\n'))
+}

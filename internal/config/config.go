@@ -1,0 +1,122 @@
+// Package config is the server's configuration: one struct, and everything
+// that is derived from it.
+//
+// The tags of [Config] are the only place where a key is written down. From
+// them come the flags of the command line, the TERTULIA_ variables, the keys
+// of the TOML file, the file that `tertulia config init` writes and the table
+// in docs/operations.md. A value is taken from the flags, else from the
+// environment, else from the file, else it is the default; whatever its
+// source, it is read by the same parser and judged by the same sentence.
+package config
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"tertulia/chat"
+)
+
+// Config is the whole configuration. [Load] returns it valid.
+//
+// Tags: key is the name in the file, from which the flag and the variable
+// follow ([Key.Flag], [Key.Env]); default is in the text form of a variable;
+// min and max bound numbers and durations, oneof lists the words allowed. The
+// order here is the order of the file, so plain keys stand before sections.
+type Config struct {
+	Listen  string   `key:"listen" default:"127.0.0.1:8000" help:"Address and port to listen on. Port 0 takes a free one."`
+	DataDir string   `key:"data_dir" default:"./tertulia_data" help:"Folder that holds the messages. It is made if missing, readable by its owner only."`
+	Origins []string `key:"origins" default:"" help:"Web origins, such as https://chat.example.org, whose pages may connect besides the server's own. In open mode on a loopback address every page may."`
+
+	Auth     Auth
+	Rooms    Rooms
+	History  History
+	WS       WS
+	Presence Presence
+	Limits   Limits
+	Shutdown Shutdown
+	Log      Log
+}
+
+// Auth says who is believed to be whom.
+type Auth struct {
+	Mode                  string `key:"auth.mode" default:"open" oneof:"open" help:"How users are known. open believes the user_id and username in the URL."`
+	AllowOpenOnAnyAddress bool   `key:"auth.allow_open_on_any_address" default:"false" help:"Serve in open mode on an address that others can reach too. Whoever reaches it can speak under any name."`
+}
+
+// AuthOpen is the [Auth].Mode in which a user is who the URL says.
+const AuthOpen = "open"
+
+// Rooms says which rooms there are.
+type Rooms struct {
+	AutoCreate bool          `key:"rooms.auto_create" default:"true" help:"Let the first message to an unknown room make it."`
+	Initial    []chat.RoomID `key:"rooms.initial" default:"1" help:"Rooms that exist without having been made."`
+}
+
+// History says what a client is given of the past.
+type History struct {
+	OnConnect int `key:"history.on_connect" default:"50" min:"0" max:"200" help:"Messages of the past that a client gets when it connects. 0 sends none."`
+}
+
+// WS holds the times of a WebSocket connection.
+type WS struct {
+	PingInterval time.Duration `key:"ws.ping_interval" default:"25s" min:"1s" max:"10m" help:"How often a connection is pinged. Keep it below the idle limit of any proxy in between, often 60s."`
+	IdleTimeout  time.Duration `key:"ws.idle_timeout" default:"60s" min:"2s" max:"1h" help:"A connection from which nothing came for this long, not even the answer to a ping, is closed. Longer than ws.ping_interval."`
+	WriteTimeout time.Duration `key:"ws.write_timeout" default:"10s" min:"100ms" max:"5m" help:"A connection that takes no bytes for this long while there are some for it is closed."`
+}
+
+// Presence says when somebody counts as gone.
+type Presence struct {
+	Grace time.Duration `key:"presence.grace" default:"10s" min:"0s" max:"10m" help:"How long a user whose connection broke still counts as present. 0s says user_left at once."`
+}
+
+// Limits bounds what clients may take. Limits on single frames are part of
+// the protocol and not configurable.
+type Limits struct {
+	Connections int `key:"limits.connections" default:"0" min:"0" max:"10000000" help:"Connections at one time. 0 sets no limit beyond the number of files the system lets the server open."`
+}
+
+// Shutdown says how the server ends.
+type Shutdown struct {
+	Drain time.Duration `key:"shutdown.drain" default:"20s" min:"0s" max:"10m" help:"How long the server takes at most to send its clients away when it is asked to stop."`
+}
+
+// Log says what is logged, and how it is written.
+type Log struct {
+	Level  slog.Level `key:"log.level" default:"info" oneof:"debug,info,warn,error" help:"The least important lines that are logged. The text of messages is never logged."`
+	Format string     `key:"log.format" default:"auto" oneof:"auto,text,json" help:"How log lines are written. auto writes text on a terminal and JSON otherwise."`
+}
+
+// The values of [Log].Format.
+const (
+	LogAuto = "auto"
+	LogText = "text"
+	LogJSON = "json"
+)
+
+// Default returns the configuration in which every key has its default.
+func Default() Config {
+	var c Config
+	for _, k := range keys {
+		if err := k.set(&c, k.defaultItems()); err != nil {
+			panic("config: default of " + k.Name + ": " + err.Error()) // the tags above are wrong; no input leads here
+		}
+	}
+	return c
+}
+
+// ListensOnLoopback reports whether only this machine can reach c.Listen. A
+// host name other than localhost counts as reachable by others.
+func (c *Config) ListensOnLoopback() bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return false
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
