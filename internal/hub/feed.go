@@ -1,0 +1,393 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tertulia/chat"
+	"tertulia/internal/bus"
+	"tertulia/internal/store"
+)
+
+// maxHeld bounds the events that wait for an earlier one.
+const maxHeld = 64
+
+// gapLimit is one read of the log for a gap.
+var gapLimit = store.Limit{Events: 256, Bytes: 256 << 10}
+
+// Feed is one room's recent tail in a node's memory.
+type Feed struct {
+	hub   *Hub
+	room  chat.RoomID
+	ready chan struct{} // closed when open is over
+
+	// openErr and topic are written before ready is closed.
+	openErr error
+	topic   bus.Subscription
+
+	active atomic.Bool // something durable has come since the last check
+
+	// refs and idleSince are guarded by hub.mu.
+	refs      int
+	idleSince time.Time
+
+	// views[i] and dirty[i] belong to loop i: views to its goroutine, dirty
+	// to its lock.
+	views []view
+	dirty []bool
+
+	mu      sync.Mutex
+	epoch   string
+	floor   uint64
+	next    uint64 // the seq that is taken next; 0 until open has read the log
+	tail    tail
+	passing passing
+	held    []*chat.Event // durable events beyond next, in no order
+	filling bool          // one goroutine reads what is missing
+	closed  bool
+	gap     *time.Timer
+	subs    [][]*Sub // by loop
+}
+
+// view is what one loop has noted of a feed for one pass.
+type view struct {
+	pass    uint64
+	head    uint64
+	tail    tail
+	passing passing
+}
+
+func newFeed(h *Hub, id chat.RoomID) *Feed {
+	n := len(h.loops)
+	return &Feed{
+		hub:   h,
+		room:  id,
+		ready: make(chan struct{}),
+		views: make([]view, n),
+		dirty: make([]bool, n),
+		subs:  make([][]*Sub, n),
+	}
+}
+
+func (f *Feed) isReady() bool {
+	select {
+	case <-f.ready:
+		return f.openErr == nil
+	default:
+		return false
+	}
+}
+
+// open listens to the room's topic, and only then reads the end of its log:
+// what is stored after the read is also heard.
+func (f *Feed) open() {
+	defer close(f.ready)
+	ctx, cancel := context.WithTimeout(f.hub.ctx, openTimeout)
+	defer cancel()
+	topic, err := f.hub.cfg.Bus.Subscribe(ctx, bus.RoomTopic(f.room), f.take)
+	if err != nil {
+		f.openErr = fmt.Errorf("listen to room %s: %w", f.room, err)
+		return
+	}
+	f.topic = topic
+	limit := store.Limit{Events: warmEvents, Bytes: f.hub.cfg.TailBytes / 2}
+	page, err := f.hub.cfg.Log.Before(ctx, f.room, 0, limit)
+	if err != nil {
+		f.openErr = fmt.Errorf("read the end of room %s: %w", f.room, err)
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.epoch, f.floor = page.Room.Epoch, page.Room.Floor
+	f.next = page.Room.Head + 1
+	if n := len(page.Events); n > 0 {
+		f.next = page.Events[0].Seq
+		for i := range page.Events {
+			f.append(&page.Events[i])
+		}
+	}
+	f.takeHeld()
+	f.active.Store(true) // a held event may have been dropped: look again soon
+}
+
+// close ends the feed; nobody refers to it any more. It may be called twice.
+func (f *Feed) close() {
+	<-f.ready
+	if f.topic != nil {
+		f.topic.Close()
+	}
+	f.mu.Lock()
+	f.closed = true
+	if f.gap != nil {
+		f.gap.Stop()
+	}
+	f.mu.Unlock()
+}
+
+// take is the feed's bus handler: it puts what comes in order and wakes the
+// loops. It never waits.
+func (f *Feed) take(events []chat.Event) {
+	f.mu.Lock()
+	changed := false
+	for i := range events {
+		e := &events[i]
+		switch {
+		case !e.Kind.Durable():
+			changed = f.takePassing(e) || changed
+		case f.next == 0:
+			f.hold(e)
+		case e.Epoch != f.epoch:
+			// The log of another life. The check of heads finds out.
+			f.active.Store(true)
+		case e.Seq == f.next:
+			f.append(e)
+			changed = true
+		case e.Seq > f.next:
+			f.hold(e)
+		}
+	}
+	if f.takeHeld() {
+		changed = true
+	}
+	wanted := f.wantedBy(changed)
+	f.mu.Unlock()
+	f.wake(wanted)
+}
+
+// wantedBy returns the loops, as bits, that have subscribers here. The caller
+// holds f.mu.
+func (f *Feed) wantedBy(changed bool) (loops uint64) {
+	if changed {
+		for i, subs := range f.subs {
+			if len(subs) > 0 {
+				loops |= 1 << i
+			}
+		}
+	}
+	return loops
+}
+
+func (f *Feed) wake(loops uint64) {
+	for i, l := range f.hub.loops {
+		if loops&(1<<i) != 0 {
+			l.wakeFeed(f)
+		}
+	}
+}
+
+// append takes the event of f.next. The caller holds f.mu.
+func (f *Feed) append(e *chat.Event) {
+	buf := f.hub.scratch()
+	*buf = f.hub.cfg.Encode((*buf)[:0], e)
+	f.tail.add(e.Seq, *buf, e.Tag, f.hub.cfg.TailBytes)
+	f.hub.putScratch(buf)
+	f.next = e.Seq + 1
+	f.active.Store(true)
+}
+
+// takePassing keeps a passing event for the subscribers there are.
+func (f *Feed) takePassing(e *chat.Event) bool {
+	if f.next == 0 {
+		return false // nobody can have subscribed yet
+	}
+	f.passing.add(passingEvent{
+		head:     f.next - 1,
+		frame:    f.hub.cfg.Encode(nil, e),
+		actor:    e.Actor.ID,
+		presence: e.Version,
+	})
+	return true
+}
+
+// releasePassing frees the passing events that all subscribers have passed.
+func (f *Feed) releasePassing() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.passing.events) == 0 {
+		return
+	}
+	passed := f.passing.last
+	for _, subs := range f.subs {
+		for _, s := range subs {
+			passed = min(passed, s.passed.Load())
+		}
+	}
+	f.passing.release(passed)
+}
+
+// hold keeps an event that came too early, and sees to it that what is
+// missing is read from the log if it does not come by itself.
+func (f *Feed) hold(e *chat.Event) {
+	if len(f.held) < maxHeld {
+		f.held = append(f.held, e)
+	}
+	if f.next != 0 && !f.filling && f.gap == nil && !f.closed {
+		f.gap = time.AfterFunc(f.hub.cfg.GapWait, f.gapOver)
+	}
+}
+
+// takeHeld takes the held events that are due and drops those that are past.
+func (f *Feed) takeHeld() (changed bool) {
+	if f.next == 0 {
+		return false
+	}
+	for again := len(f.held) > 0; again; {
+		again = false
+		kept := f.held[:0]
+		for _, e := range f.held {
+			switch {
+			case e.Epoch != f.epoch || e.Seq < f.next:
+			case e.Seq == f.next:
+				f.append(e)
+				changed, again = true, true
+			default:
+				kept = append(kept, e)
+			}
+		}
+		clear(f.held[len(kept):])
+		f.held = kept
+	}
+	if len(f.held) == 0 {
+		f.held = nil
+		if f.gap != nil {
+			f.gap.Stop()
+			f.gap = nil
+		}
+	} else if f.gap == nil && !f.filling && !f.closed {
+		f.gap = time.AfterFunc(f.hub.cfg.GapWait, f.gapOver)
+	}
+	return changed
+}
+
+// gapOver runs when the missing event has not come within GapWait.
+func (f *Feed) gapOver() {
+	f.mu.Lock()
+	f.gap = nil
+	missing := len(f.held) > 0
+	f.mu.Unlock()
+	if missing {
+		f.fill()
+	}
+}
+
+// fill starts reading from the log what comes after the feed's head, unless
+// that is going on already.
+func (f *Feed) fill() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.filling && !f.closed {
+		f.filling = f.hub.spawn(f.readGap)
+	}
+}
+
+// readGap reads pages until the feed has all that the store has. It is the
+// only goroutine of its feed that does so.
+func (f *Feed) readGap() {
+	for {
+		f.mu.Lock()
+		after := f.next - 1
+		f.mu.Unlock()
+		ctx, cancel := context.WithTimeout(f.hub.ctx, openTimeout)
+		page, err := f.hub.cfg.Log.After(ctx, f.room, after, gapLimit)
+		cancel()
+		if err != nil && f.hub.ctx.Err() == nil {
+			// The check of heads comes back to it.
+			f.hub.cfg.Logger.Warn("read a gap", "room_id", f.room, "after", after, "error", err)
+		}
+		more := err == nil && len(page.Events) > 0
+		if more {
+			f.take(page.Events)
+		}
+		f.mu.Lock()
+		if !more || f.next > page.Room.Head {
+			f.filling = false
+			f.active.Store(true)
+			f.takeHeld() // waits for the next gap, if one is left
+			f.mu.Unlock()
+			return
+		}
+		f.mu.Unlock()
+	}
+}
+
+// head returns the seq of the newest event that the feed has.
+func (f *Feed) head() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.next - 1
+}
+
+// compare takes the store's word on how far the room's log goes. known is the
+// feed's head from before the store was asked.
+func (f *Feed) compare(room chat.Room, known uint64) {
+	f.mu.Lock()
+	behind := room.Epoch == f.epoch && room.Head >= f.next
+	rewritten := room.Epoch != f.epoch || room.Head < known
+	f.floor = max(f.floor, room.Floor)
+	f.mu.Unlock()
+	switch {
+	case behind:
+		f.fill()
+	case rewritten:
+		f.hub.cfg.Logger.Error("the log of a room was rewritten below its readers", "room_id", f.room, "epoch", room.Epoch, "head", room.Head)
+		f.evict()
+	}
+}
+
+// evict sends all readers away, to come back with their cursors and be told
+// what became of them, and forgets the feed.
+func (f *Feed) evict() {
+	h := f.hub
+	h.mu.Lock()
+	if h.feeds[f.room] == f {
+		delete(h.feeds, f.room)
+	}
+	h.mu.Unlock()
+	f.mu.Lock()
+	var conns []*Conn
+	for _, subs := range f.subs {
+		for _, s := range subs {
+			conns = append(conns, s.conn)
+		}
+	}
+	f.mu.Unlock()
+	for _, c := range conns {
+		c.drop(Rewritten)
+	}
+}
+
+// note copies into the loop's view what the feed has now, once a pass.
+func (f *Feed) note(l *loop) *view {
+	v := &f.views[l.id]
+	if v.pass != l.passes {
+		f.mu.Lock()
+		v.pass = l.passes
+		v.head = f.next - 1
+		v.tail = f.tail.snapshot(v.tail.chunks)
+		v.passing = f.passing
+		f.mu.Unlock()
+		l.noted = append(l.noted, v)
+	}
+	return v
+}
+
+// forget lets go of what the feed may have let go of, once the pass is over.
+func (v *view) forget() {
+	clear(v.tail.chunks)
+	v.tail.chunks = v.tail.chunks[:0]
+	v.passing = passing{}
+}
+
+var scratches = sync.Pool{New: func() any { return new([]byte) }}
+
+// scratch lends a buffer to encode into.
+func (h *Hub) scratch() *[]byte { return scratches.Get().(*[]byte) }
+
+func (h *Hub) putScratch(b *[]byte) {
+	if cap(*b) <= maxChunkBytes {
+		scratches.Put(b)
+	}
+}

@@ -1,0 +1,295 @@
+package hub
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tertulia/chat"
+	"tertulia/internal/bus"
+	"tertulia/internal/store"
+)
+
+// Config says what a hub stands on. The first three fields are required; for
+// the others zero is the default.
+type Config struct {
+	Bus bus.Bus
+	// Log reads the rooms' logs. By the time one of its reads returns, the
+	// replies to all local posts in the result have been queued; that is what
+	// keeps an acknowledgement before its author's own copy.
+	Log store.Reader
+	// Encode appends one whole frame for e to dst.
+	Encode func(dst []byte, e *chat.Event) []byte
+
+	// Loops is the number of delivery loops; default GOMAXPROCS, at most 64.
+	Loops int
+	// TailBytes bounds the frames that a feed keeps; default 256 KiB, which
+	// holds the 192 KiB of history that a client gets on connecting.
+	TailBytes int
+	// IdleFeeds bounds the feeds kept warm without a subscriber; default 1024.
+	IdleFeeds int
+	// GapWait is how long an event may wait for the one before it until the
+	// log is read; default 50 ms (two nodes publish out of commit order).
+	GapWait time.Duration
+	// HeadCheck is how often the heads of busy rooms are compared with the
+	// store, which finds a lost last event; default 2 s. Quiet rooms are
+	// compared every fifth time.
+	HeadCheck time.Duration
+	Logger    *slog.Logger
+}
+
+// Limits of one hub. Their figures come from docs/performance.md.
+const (
+	defaultTailBytes = 256 << 10
+	defaultIdleFeeds = 1024
+	defaultGapWait   = 50 * time.Millisecond
+	defaultHeadCheck = 2 * time.Second
+	// idleAfter is how long a feed without subscribers stays warm.
+	idleAfter = time.Minute
+	// warmEvents is how much of a log a feed reads when it opens: the default
+	// history on connect (50) and some more.
+	warmEvents = 64
+	// pageReads bounds the reads of the store on behalf of readers who have
+	// fallen behind.
+	pageReads = 16
+	// openTimeout bounds the reads that open a feed.
+	openTimeout = 10 * time.Second
+)
+
+// Hub is a node's feeds. Its methods may be called from any goroutine.
+type Hub struct {
+	cfg    Config
+	loops  []*loop
+	nextly atomic.Uint32 // deals connections to loops in turn
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // loops, tend, writers, page reads, gap reads
+	reads  chan struct{}  // pageReads slots
+
+	spawning sync.Mutex // orders spawn and Close; taken last of all locks
+
+	pagesMu sync.Mutex
+	pages   pages
+
+	mu    sync.Mutex
+	feeds map[chat.RoomID]*Feed
+	idle  int // feeds without a subscriber
+}
+
+// New starts a hub: its loops and one goroutine that tends the feeds.
+// Close ends and joins them.
+func New(cfg Config) *Hub {
+	if cfg.Loops <= 0 {
+		cfg.Loops = min(runtime.GOMAXPROCS(0), 64)
+	}
+	cfg.TailBytes = orDefault(cfg.TailBytes, defaultTailBytes)
+	cfg.IdleFeeds = orDefault(cfg.IdleFeeds, defaultIdleFeeds)
+	cfg.GapWait = orDefault(cfg.GapWait, defaultGapWait)
+	cfg.HeadCheck = orDefault(cfg.HeadCheck, defaultHeadCheck)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	h := &Hub{
+		cfg:   cfg,
+		feeds: make(map[chat.RoomID]*Feed),
+		reads: make(chan struct{}, pageReads),
+		pages: make(pages),
+	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	for i := range cfg.Loops {
+		l := &loop{id: i, hub: h, wake: make(chan struct{}, 1)}
+		h.loops = append(h.loops, l)
+		h.wg.Go(l.run)
+	}
+	h.wg.Go(h.tend)
+	return h
+}
+
+func orDefault[T int | time.Duration](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
+}
+
+// Close ends all delivery and waits for the hub's goroutines. Connections are
+// not closed: whoever made them closes them first.
+func (h *Hub) Close() {
+	h.spawning.Lock()
+	h.cancel()
+	h.spawning.Unlock()
+	h.wg.Wait()
+	h.mu.Lock()
+	feeds := h.feeds
+	h.feeds = nil
+	h.mu.Unlock()
+	for _, f := range feeds {
+		f.close()
+	}
+}
+
+// feed returns the open feed of a room with one more reference, opening it if
+// there is none. The caller gives the reference back with release.
+func (h *Hub) feed(id chat.RoomID) (*Feed, error) {
+	h.mu.Lock()
+	if h.feeds == nil {
+		h.mu.Unlock()
+		return nil, chat.Errorf(chat.ShuttingDown, "The server is stopping; connect again in a moment.")
+	}
+	f := h.feeds[id]
+	first := f == nil
+	if first {
+		f = newFeed(h, id)
+		h.feeds[id] = f
+	} else if f.refs == 0 {
+		h.idle--
+	}
+	f.refs++
+	h.mu.Unlock()
+
+	if first {
+		f.open()
+	}
+	<-f.ready
+	if f.openErr != nil {
+		h.release(f)
+		return nil, f.openErr
+	}
+	return f, nil
+}
+
+// release gives back a reference. A feed that could not open is forgotten
+// with its last one; another stays warm for a while.
+func (h *Hub) release(f *Feed) {
+	h.mu.Lock()
+	f.refs--
+	current := h.feeds[f.room] == f // not evicted, and the hub is open
+	forget := f.refs == 0 && (f.openErr != nil || !current)
+	switch {
+	case forget && current:
+		delete(h.feeds, f.room)
+	case f.refs == 0 && current:
+		h.idle++
+		f.idleSince = time.Now()
+	}
+	h.mu.Unlock()
+	if forget {
+		f.close()
+	}
+}
+
+// spawn runs fn in a goroutine that Close waits for; it reports false, and
+// does nothing, once the hub is closing.
+func (h *Hub) spawn(fn func()) bool {
+	h.spawning.Lock()
+	defer h.spawning.Unlock()
+	if h.ctx.Err() != nil {
+		return false
+	}
+	h.wg.Go(fn)
+	return true
+}
+
+// quietEvery is how many ticks of HeadCheck pass between two looks at quiet
+// rooms.
+const quietEvery = 5
+
+// tend closes feeds that nobody reads and looks for lost last events.
+func (h *Hub) tend() {
+	tick := time.NewTicker(h.cfg.HeadCheck)
+	defer tick.Stop()
+	for round := 0; ; round++ {
+		select {
+		case <-h.ctx.Done():
+			return
+		case <-tick.C:
+			h.closeIdle()
+			h.checkHeads(round%quietEvery == 0)
+			h.releasePassing()
+		}
+	}
+}
+
+// releasePassing frees the typing and presence events that everyone has
+// passed.
+func (h *Hub) releasePassing() {
+	h.mu.Lock()
+	feeds := slices.Collect(maps.Values(h.feeds))
+	h.mu.Unlock()
+	for _, f := range feeds {
+		f.releasePassing()
+	}
+}
+
+func (h *Hub) closeIdle() {
+	var closing []*Feed
+	h.mu.Lock()
+	now := time.Now()
+	for id, f := range h.feeds {
+		if f.refs > 0 || now.Sub(f.idleSince) < idleAfter && h.idle <= h.cfg.IdleFeeds {
+			continue
+		}
+		delete(h.feeds, id)
+		h.idle--
+		closing = append(closing, f)
+	}
+	h.mu.Unlock()
+	for _, f := range closing {
+		f.close()
+	}
+}
+
+// headPage is how many rooms one look at the store compares.
+const headPage = 1000
+
+// checkHeads compares feeds with the store and lets those that are behind
+// read what they lack: idea 4 of the design, "a periodic check finds a lost
+// last event". all includes rooms in which nothing has happened lately.
+func (h *Hub) checkHeads(all bool) {
+	known := make(map[chat.RoomID]*Feed)
+	h.mu.Lock()
+	for id, f := range h.feeds {
+		if f.refs > 0 && f.isReady() && (f.active.Swap(false) || all) {
+			known[id] = f
+		}
+	}
+	h.mu.Unlock()
+	page := make([]chat.RoomID, 0, min(len(known), headPage))
+	for id := range known {
+		if page = append(page, id); len(page) == headPage {
+			h.compareHeads(page, known)
+			page = page[:0]
+		}
+	}
+	h.compareHeads(page, known)
+}
+
+// compareHeads asks the store for the heads of one page of rooms.
+func (h *Hub) compareHeads(ids []chat.RoomID, feeds map[chat.RoomID]*Feed) {
+	if len(ids) == 0 || h.ctx.Err() != nil {
+		return
+	}
+	before := make(map[chat.RoomID]uint64, len(ids))
+	for _, id := range ids {
+		before[id] = feeds[id].head()
+	}
+	rooms, err := h.cfg.Log.Heads(h.ctx, ids)
+	if err != nil {
+		for _, id := range ids {
+			feeds[id].active.Store(true) // look again next time
+		}
+		if h.ctx.Err() == nil {
+			h.cfg.Logger.Warn("compare rooms with the store", "error", err)
+		}
+		return
+	}
+	for _, room := range rooms {
+		feeds[room.ID].compare(room, before[room.ID])
+	}
+}
