@@ -1,0 +1,32 @@
+package gateway
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tertulia/internal/websocket"
+)
+
+// inMemory runs f with a node and its clients in a bubble, where time passes
+// only while nothing else can happen.
+func inMemory(t *testing.T, f func(t *testing.T, n *node), change ...func(*Config)) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, listenInMemory(), change...)
+		defer n.close()
+		f(t, n)
+		synctest.Wait()
+	})
+}
+
+// wantPing takes the next message, a ping, and wants it to come after wait.
+func (c *client) wantPing(wait time.Duration) {
+	c.t.Helper()
+	from := time.Now()
+	c.in.SetIdle(2 * wait)
+	defer c.in.SetIdle(patience)
+	m, err := c.in.Next()
+	if took := time.Since(from); err != nil || m.Op != websocket.Ping || took != wait {
+		c.t.Fatalf("got %s, %v after %v, want a ping after %v", describe(m), err, took, wait)
+	}
+}

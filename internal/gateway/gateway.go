@@ -1,0 +1,218 @@
+// Package gateway is where connections enter: it admits WebSocket handshakes,
+// reads from each connection, and takes part in writing only where the hub
+// asks it to.
+//
+// A connection costs one goroutine, which reads. It is started when the
+// handshake is over, so that net/http's buffers and stack are let go of; it
+// ends when the connection does, and Gateway.Close waits for it.
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tertulia/chat"
+	"tertulia/internal/auth"
+	"tertulia/internal/hub"
+	"tertulia/internal/session"
+	"tertulia/internal/websocket"
+	"tertulia/wire"
+)
+
+// Config says whom the gateway lets in, and how long it waits for them.
+type Config struct {
+	Services *session.Services
+	Auth     auth.Open
+	// AnyOrigin admits pages of every origin; otherwise those of the server's
+	// own and of Origins, docs/protocol.md §2.4.
+	AnyOrigin bool
+	Origins   []string
+	// MaxConnections is the number of connections at one time; 0 is no limit.
+	MaxConnections int
+	// History is how many messages a client gets that does not ask.
+	History int
+
+	PingInterval time.Duration
+	IdleTimeout  time.Duration // longer than PingInterval
+	WriteTimeout time.Duration
+}
+
+// Gateway serves the WebSocket endpoint. Its methods may be called from any
+// goroutine.
+type Gateway struct {
+	cfg    Config
+	log    *slog.Logger
+	limits websocket.Limits
+
+	draining atomic.Bool     // set under mu
+	ctx      context.Context // ends with Close: attaching gives up
+	cancel   context.CancelFunc
+	readers  sync.WaitGroup
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+}
+
+// New returns a gateway that holds no goroutine until a client comes.
+func New(cfg Config) *Gateway {
+	g := &Gateway{
+		cfg:   cfg,
+		log:   cfg.Services.Log,
+		conns: make(map[*conn]struct{}),
+	}
+	g.limits = websocket.Limits{MaxMessageBytes: chat.MaxFrameBytes, Idle: g.settleAfter()}
+	g.ctx, g.cancel = context.WithCancel(context.Background())
+	return g
+}
+
+// settleAfter is the wait of that name, which comes before the first ping.
+func (g *Gateway) settleAfter() time.Duration { return min(settleAfter, g.cfg.PingInterval/2) }
+
+// attachTimeout bounds what a handshake may wait for the store.
+const attachTimeout = 10 * time.Second
+
+// ServeHTTP serves GET /ws/{room_id}.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !g.admit(w, r) {
+		return
+	}
+	hello, helloErr := g.readHello(r)
+	remote := r.RemoteAddr
+	up, err := websocket.Upgrade(w, r)
+	if err != nil {
+		g.log.Debug("handshake failed", "remote", remote, "error", err)
+		return
+	}
+	c := newConn(g, up, hello.User.ID)
+	if !g.add(c) {
+		c.Abort() // the server has begun to stop meanwhile
+		return
+	}
+	if helloErr == nil {
+		ctx, cancel := context.WithTimeout(g.ctx, attachTimeout)
+		c.session, helloErr = g.cfg.Services.Open(ctx, c.out, hello)
+		cancel()
+	}
+	if helloErr != nil {
+		c.out.Close(g.cfg.Services.Farewell(helloErr, "remote", remote, "room_id", hello.Room))
+	}
+	if g.log.Enabled(g.ctx, slog.LevelDebug) {
+		g.log.Debug("connection opened", "remote", remote, "room_id", hello.Room, "user_id", hello.User.ID)
+	}
+	c.start()
+}
+
+// add registers a connection; the reader that is started for it removes it.
+func (g *Gateway) add(c *conn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.draining.Load() { // Drain has gone through the connections already
+		return false
+	}
+	g.conns[c] = struct{}{}
+	g.readers.Add(1)
+	return true
+}
+
+func (g *Gateway) remove(c *conn) {
+	g.mu.Lock()
+	delete(g.conns, c)
+	g.mu.Unlock()
+	g.readers.Done()
+}
+
+// Connections returns the number of connections there are.
+func (g *Gateway) Connections() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.conns)
+}
+
+// Refuse has new handshakes answered 503 from now on.
+func (g *Gateway) Refuse() {
+	g.mu.Lock() // no connection is added afterwards
+	g.draining.Store(true)
+	g.mu.Unlock()
+}
+
+// Drain sends every client away with a code that says "come back", and waits
+// until they are gone or ctx ends. Close still has to be called.
+func (g *Gateway) Drain(ctx context.Context) error {
+	g.Refuse()
+	g.mu.Lock()
+	within := comeBackWithin(len(g.conns))
+	for c := range g.conns {
+		sendAway(c, within)
+	}
+	g.mu.Unlock()
+	gone := make(chan struct{})
+	go func() { // ends with the last reader, which Close waits for
+		g.readers.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("drain %d connections: %w", g.Connections(), ctx.Err())
+	}
+}
+
+// comeBackWithin is the time over which n clients are asked to spread their
+// return, so that a node that takes over is not hit by all of them at once:
+// 250 handshakes a second cost it a few hundredths of a core.
+func comeBackWithin(n int) time.Duration {
+	return max(2*time.Second, time.Duration(n)*4*time.Millisecond)
+}
+
+func sendAway(c *conn, within time.Duration) {
+	reason := fmt.Sprintf("restart; retry in %d ms", rand.Int64N(within.Milliseconds()))
+	c.out.Close(closeFrame(nil, wire.CloseDrain, reason))
+}
+
+// Close ends every connection at once and waits for their readers.
+func (g *Gateway) Close() {
+	g.Refuse()
+	g.cancel()
+	g.mu.Lock()
+	for c := range g.conns {
+		c.Abort()
+	}
+	g.mu.Unlock()
+	g.readers.Wait()
+}
+
+// Framing puts text and close codes into WebSocket frames.
+var Framing = session.Framing{Text: websocket.AppendText, Close: closeFrame}
+
+// bye is kept so that the connections share one function value.
+var bye = Framing.Bye
+
+func closeFrame(dst []byte, code wire.CloseCode, reason string) []byte {
+	return websocket.AppendClose(dst, uint16(code), reason)
+}
+
+// AppendEvent appends a whole frame with an event, as hub.Config.Encode wants
+// it.
+func AppendEvent(dst []byte, e *chat.Event) []byte {
+	// The header's length depends on the payload's, so the payload is first
+	// put behind room for the longest header that it can need.
+	const room = 10
+	start := len(dst)
+	dst = append(dst, make([]byte, room)...)
+	dst = wire.AppendEvent(dst, e)
+	payload := dst[start+room:]
+	var header [room]byte
+	h := websocket.AppendHeader(header[:0], websocket.Text, len(payload))
+	n := copy(dst[start:], h)
+	n += copy(dst[start+n:], payload)
+	return dst[:start+n]
+}
+
+var _ hub.Transport = (*conn)(nil)

@@ -1,0 +1,163 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tertulia/internal/websocket"
+	"tertulia/wire"
+)
+
+// A reader that takes nothing delays nobody, and is told so, at the end of
+// the frame under way, if it resumes soon after the write timeout.
+func TestSlowReaderIsSentAway(t *testing.T) {
+	inMemory(t, func(t *testing.T, n *node) {
+		slow, quick := n.enter("/ws/1"+ana), n.enter("/ws/1?user_id=2&username=Bob")
+		defer slow.Close()
+		slow.want("user_joined")
+		from := time.Now()
+		for i := range 20 {
+			quick.send(fmt.Sprintf(`{"type":"message","content":"%d %s"}`, i, strings.Repeat("x", 5000)))
+			quick.want("message_sent")
+			quick.want("message")
+		}
+		if took := time.Since(from); took != 0 {
+			t.Errorf("a slow reader delayed another by %v", took)
+		}
+		begun := make([]byte, 100) // of the first message
+		if _, err := io.ReadFull(slow.Conn, begun); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(n.cfg.WriteTimeout + farewellTime/2)
+		slow.in = websocket.NewReader(slow.Conn, begun, websocket.Client, websocket.Limits{Idle: patience})
+		slow.want("message")
+		slow.wantClose(wire.CloseSlow)
+		slow.wantEnd()
+		quick.want("user_left")
+		quick.leave()
+	})
+}
+
+// Over TCP the same reader comes back with its cursor and misses nothing.
+func TestSlowReaderResumes(t *testing.T) {
+	n := newTCPNode(t, func(c *Config) { c.WriteTimeout = 50 * time.Millisecond })
+	slow, quick := n.enter("/ws/1"+ana), n.enter("/ws/1?user_id=2&username=Bob")
+	defer slow.Close()
+	slow.want("user_joined")
+	var posted uint64
+	for n.Connections() == 2 { // until the slow reader's buffers are full
+		quick.send(`{"type":"message","content":"` + strings.Repeat("x", 16000) + `"}`)
+		quick.want("message_sent")
+		posted = quick.want("message").Seq
+	}
+	taken, cursor := uint64(0), ""
+	for {
+		m, err := slow.in.Next()
+		if err != nil || m.Op == websocket.Close {
+			break // 4001, or the middle of a frame
+		}
+		f := parse(t, m)
+		if f.Seq != taken+1 {
+			t.Fatalf("seq %d follows %d", f.Seq, taken)
+		}
+		taken, cursor = f.Seq, fmt.Sprintf("%s:%d:%s", f.Epoch, f.Seq, f.Tag)
+	}
+	if taken == posted {
+		t.Fatalf("the slow reader got all %d messages", posted)
+	}
+	back := n.connect("/ws/1" + ana + "&after=" + cursor)
+	defer back.Close()
+	if f := back.want("connected"); !f.Data.Resumed {
+		t.Error("resumed is false")
+	}
+	for taken < posted {
+		if f := back.want("message"); f.Seq != taken+1 {
+			t.Fatalf("seq %d follows %d", f.Seq, taken)
+		}
+		taken++
+	}
+	quick.Close()
+}
+
+// A link that carries connected with its history more slowly than the write
+// timeout, but steadily, is no reason to cut a client off.
+func TestSteadyLinkIsNotSlow(t *testing.T) {
+	inMemory(t, func(t *testing.T, n *node) {
+		a := n.enter("/ws/1" + ana)
+		for range 12 {
+			a.send(`{"type":"message","content":"` + strings.Repeat("x", 16000) + `"}`)
+			a.want("message_sent")
+			a.want("message")
+		}
+		a.leave()
+		nc, err := n.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		if _, err := io.WriteString(nc, goodHandshake("/ws/1"+ana)); err != nil {
+			t.Fatal(err)
+		}
+		from, got := time.Now(), 0
+		for buf := make([]byte, 4<<10); got < 190_000; time.Sleep(time.Second) {
+			n, err := nc.Read(buf)
+			if got += n; err != nil {
+				t.Fatalf("after %v and %d bytes: %v", time.Since(from), got, err)
+			}
+		}
+	})
+}
+
+// A peer that does not read its replies is not read from; once it reads, it
+// gets all of them in order.
+func TestPeerThatReadsNoRepliesIsNotReadFrom(t *testing.T) {
+	inMemory(t, func(t *testing.T, n *node) {
+		c := n.enter("/ws/1" + ana)
+		const pings = 20_000
+		var sent atomic.Int64
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for i := range pings {
+				c.send(fmt.Sprintf(`{"type":"ping","t":%d}`, i))
+				sent.Add(1)
+			}
+		}()
+		synctest.Wait()
+		// One batch with the writer, one full queue, and one reply more.
+		pong := int64(len(`{"type":"pong","data":{"t":1}}`))
+		if most := 3 * (64 << 10) / pong; sent.Load() > most {
+			t.Errorf("the server took %d pings from a peer that reads no replies, want at most %d", sent.Load(), most)
+		}
+		for i := range pings {
+			if f := c.want("pong"); f.Data.T != i {
+				t.Fatalf("pong %d, want %d", f.Data.T, i)
+			}
+		}
+		<-done
+		c.leave()
+	})
+}
+
+// An idle connection costs one goroutine.
+func TestGoroutinesOfIdleConnections(t *testing.T) {
+	n := newTCPNode(t)
+	const conns = 1000
+	clients := []*client{n.enter("/ws/1" + ana)}
+	before := runtime.NumGoroutine()
+	for i := range conns {
+		clients = append(clients, n.enter(fmt.Sprintf("/ws/%d%s&history=0", i, ana)))
+	}
+	eventually(t, "no more goroutines than connections", func() bool { return runtime.NumGoroutine() <= before+conns })
+	for _, c := range clients {
+		c.Close()
+	}
+	eventually(t, "the end of all connections", func() bool { return n.Connections() == 0 })
+	eventually(t, "the end of their goroutines", func() bool { return runtime.NumGoroutine() < before })
+}

@@ -1,0 +1,196 @@
+// Package server is the wiring of a node: what stands on what, in which order
+// it starts and in which it stops.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"tertulia/internal/api"
+	"tertulia/internal/auth"
+	"tertulia/internal/bus/local"
+	"tertulia/internal/config"
+	"tertulia/internal/gateway"
+	"tertulia/internal/hub"
+	"tertulia/internal/observe"
+	"tertulia/internal/presence"
+	"tertulia/internal/room"
+	"tertulia/internal/session"
+	"tertulia/internal/store"
+	"tertulia/internal/store/sqlite"
+)
+
+// Server is one node. It is made by New and runs once.
+type Server struct {
+	cfg  config.Config
+	log  *slog.Logger
+	auth auth.Open
+
+	// In the order in which they start; Run stops them in the reverse one.
+	store    store.Store
+	bus      *local.Bus
+	rooms    *room.Service
+	hub      *hub.Hub
+	presence *presence.Tracker
+	gateway  *gateway.Gateway
+	health   *observe.Health
+	http     *http.Server
+	listener net.Listener
+
+	broken chan error // one slot: why the store must not be used any more
+}
+
+// Limits on an HTTP request, docs/protocol.md §9; a slow or endless one ends
+// before it costs anything.
+const (
+	headerTimeout  = 5 * time.Second
+	idleTimeout    = time.Minute
+	maxHeaderBytes = 16 << 10
+)
+
+// New opens the data folder and the listener, and starts everything but
+// serving. The caller calls Run. Errors are those of sqlite.Open and
+// net.Listen.
+func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, error) {
+	st, err := sqlite.Open(ctx, sqlite.Config{Dir: cfg.DataDir})
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	s := &Server{cfg: cfg, log: log, store: st, listener: listener, broken: make(chan error, 1)}
+	s.auth = auth.Open{Anywhere: cfg.Auth.AllowOpenOnAnyAddress}
+	s.bus = local.New()
+	s.rooms = room.New(room.Config{
+		Store:      st,
+		Bus:        s.bus,
+		AutoCreate: cfg.Rooms.AutoCreate,
+		Initial:    cfg.Rooms.Initial,
+		Log:        log,
+		Fatal:      func(err error) { s.broken <- err },
+	})
+	s.hub = hub.New(hub.Config{
+		Bus:    s.bus,
+		Log:    s.rooms.Log(),
+		Encode: gateway.AppendEvent,
+		Logger: log,
+	})
+	s.presence = presence.New(presence.Config{Bus: s.bus, Grace: graceOf(&cfg)})
+	s.gateway = gateway.New(gateway.Config{
+		Services: &session.Services{
+			Rooms:    s.rooms,
+			Hub:      s.hub,
+			Presence: s.presence,
+			Framing:  gateway.Framing,
+			Log:      log,
+		},
+		Auth:           s.auth,
+		AnyOrigin:      cfg.ListensOnLoopback(),
+		Origins:        cfg.Origins,
+		MaxConnections: cfg.Limits.Connections,
+		History:        cfg.History.OnConnect,
+		PingInterval:   cfg.WS.PingInterval,
+		IdleTimeout:    cfg.WS.IdleTimeout,
+		WriteTimeout:   cfg.WS.WriteTimeout,
+	})
+	s.health = observe.NewHealth(observe.ReadBuild().Version, log)
+	s.health.Add("store", st.Ping)
+	s.http = &http.Server{
+		Handler:           s.routes(),
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	return s, nil
+}
+
+// graceOf returns the grace as package presence has it, where zero would be
+// its default.
+func graceOf(cfg *config.Config) time.Duration {
+	if cfg.Presence.Grace == 0 {
+		return -1
+	}
+	return cfg.Presence.Grace
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	stats := s.auth.Guard(api.Stats(s.presence))
+	mux.HandleFunc("GET /ws/{room_id}", func(w http.ResponseWriter, r *http.Request) {
+		if r.PathValue("room_id") == "stats" && r.Header.Get("Upgrade") == "" {
+			stats.ServeHTTP(w, r)
+			return
+		}
+		s.gateway.ServeHTTP(w, r)
+	})
+	s.health.Register(mux)
+	return mux
+}
+
+// Addr returns the address that the server listens on.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Run serves until ctx ends, then drains and stops. It returns nil after an
+// orderly stop, also if some clients had to be cut off; otherwise the error
+// that ended serving. A broken store ends it at once.
+func (s *Server) Run(ctx context.Context) error {
+	serving := make(chan error, 1)
+	go func() { serving <- s.http.Serve(s.listener) }() // ended and joined by stop
+	setGCPercent()
+	tidying, endTidying := context.WithCancel(context.Background())
+	var tidied sync.WaitGroup
+	tidied.Go(func() { tidy(tidying) })
+	defer tidied.Wait()
+	defer endTidying()
+	var err error
+	select {
+	case <-ctx.Done():
+		s.drain()
+	case err = <-s.broken:
+		err = fmt.Errorf("the store failed and must not be used again: %w", err)
+	case err = <-serving:
+		err = fmt.Errorf("serve: %w", err)
+		serving <- err
+	}
+	return errors.Join(err, s.stop(serving))
+}
+
+// drain ends the conversation with every client in an orderly way: no new
+// commands, then what was posted is stored and published, then replies are
+// written and the connections closed with a code that says "come back".
+func (s *Server) drain() {
+	started := time.Now()
+	s.health.Drain()
+	s.gateway.Refuse()
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Shutdown.Drain)
+	defer cancel()
+	if err := s.rooms.Drain(ctx); err != nil {
+		s.log.Warn("posts were left unanswered", "error", err)
+	}
+	clients := s.gateway.Connections()
+	if err := s.gateway.Drain(ctx); err != nil {
+		s.log.Warn("clients were cut off", "error", err)
+	}
+	s.log.Info("drained", "connections", clients, "duration_ms", time.Since(started).Milliseconds())
+}
+
+// stop takes everything down, in the reverse order of New.
+func (s *Server) stop(serving chan error) error {
+	errs := []error{s.http.Close()}
+	<-serving
+	s.health.Close()
+	s.gateway.Close()
+	s.presence.Close()
+	s.hub.Close()
+	errs = append(errs, s.rooms.Close(), s.bus.Close(), s.store.Close())
+	return errors.Join(errs...)
+}

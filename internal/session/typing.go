@@ -1,0 +1,82 @@
+package session
+
+import (
+	"sync"
+	"time"
+
+	"tertulia/wire"
+)
+
+// typing is whether the others are shown this user as typing.
+type typing struct {
+	session *Session
+
+	// mu is held while the state is passed on, so that the others see its
+	// changes in order.
+	mu     sync.Mutex
+	on     bool
+	at     time.Time // when it was passed on last
+	until  time.Time // when it ends by itself
+	expire *time.Timer
+}
+
+func (s *Session) setTyping(on bool) {
+	if s.typing == nil {
+		s.typing = &typing{session: s}
+	}
+	s.typing.set(on)
+}
+
+// set passes the state on if it has changed, or was passed on a while ago. A
+// state that the client does not repeat ends by itself.
+func (t *typing) set(on bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stopTimer()
+	now := time.Now()
+	if on {
+		t.until = now.Add(wire.TypingExpiry)
+		t.expire = time.AfterFunc(wire.TypingExpiry, t.lapse)
+	}
+	if on != t.on || now.Sub(t.at) >= typingEvery {
+		t.on, t.at = on, now
+		t.pass()
+	}
+}
+
+// lapse runs when the client has not repeated its state. It may come late,
+// when the state has just been repeated after all.
+func (t *typing) lapse() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !time.Now().Before(t.until) {
+		t.end()
+	}
+}
+
+// stop ends typing with the session.
+func (t *typing) stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.end()
+}
+
+// end takes back what the others are shown. The caller holds mu.
+func (t *typing) end() {
+	t.stopTimer()
+	if t.on {
+		t.on = false
+		t.pass()
+	}
+}
+
+func (t *typing) stopTimer() {
+	if t.expire != nil {
+		t.expire.Stop()
+		t.expire = nil
+	}
+}
+
+func (t *typing) pass() {
+	t.session.srv.Rooms.Typing(t.session.room, t.session.user, t.on)
+}
