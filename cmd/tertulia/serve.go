@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"tertulia/internal/config"
+	"tertulia/internal/observe"
+	"tertulia/internal/server"
+	"tertulia/internal/store/sqlite"
+)
+
+// ServeCmd runs the server until a signal ends it.
+type ServeCmd struct {
+	configFlags
+}
+
+func (ServeCmd) Help() string {
+	return `The server keeps its messages in one folder and needs nothing else. Values come from the flags below, else from the variables in parentheses, else from one TOML file, else they are the defaults shown. It stops in order at SIGINT or SIGTERM, and at once at the second.
+
+Examples:
+
+    tertulia serve
+    tertulia serve --listen 127.0.0.1:9000 --data-dir /var/lib/tertulia
+    TERTULIA_LOG_LEVEL=debug tertulia serve`
+}
+
+func (c *ServeCmd) Run(ctx context.Context, io IO, others otherEnv) error {
+	loaded, err := c.load(io, others)
+	if err != nil {
+		return err
+	}
+	cfg := loaded.Config
+	text := cfg.Log.Format == config.LogText || cfg.Log.Format == config.LogAuto && isTerminal(io.Err)
+	log := observe.NewLogger(io.Err, observe.LogOptions{Level: cfg.Log.Level, JSON: !text, Color: io.colored(io.Err)})
+	for _, problem := range loaded.Unknown {
+		log.Warn(problem.String())
+	}
+	log.Debug("open files", "limit", openFiles())
+	srv, err := server.New(ctx, cfg, log)
+	if err != nil {
+		return startError(err, &cfg)
+	}
+	if greeting := greet(io, &cfg, srv.Addr().String()); text && isTerminal(io.Err) {
+		fmt.Fprint(io.Err, greeting.Banner())
+	} else {
+		greeting.Log(log)
+	}
+	return srv.Run(ctx)
+}
+
+func greet(io IO, cfg *config.Config, listen string) observe.Greeting {
+	host := dialable(listen)
+	next := io.Name + " chat 1"
+	if host != config.Default().Listen {
+		next = io.Name + " chat --server ws://" + host + " 1"
+	}
+	return observe.Greeting{
+		Build:       observe.ReadBuild(),
+		Listen:      listen,
+		Host:        host,
+		DataDir:     cfg.DataDir,
+		Open:        cfg.Auth.Mode == config.AuthOpen,
+		OthersReach: !cfg.ListensOnLoopback(),
+		Next:        next,
+	}
+}
+
+// dialable is a listen address as a client on the same machine writes it: a
+// listener on all addresses is reached on loopback.
+func dialable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// startError says why the server could not start, and what to do about it.
+func startError(err error, cfg *config.Config) error {
+	if e, ok := errors.AsType[*sqlite.LockedError](err); ok {
+		return errorWithHint(exitFailure, "stop the other server, or give this one a folder of its own with --data-dir",
+			"the data folder %s is in use by another server%s", e.Dir, process(e.PID))
+	}
+	if e, ok := errors.AsType[*sqlite.NewerSchemaError](err); ok {
+		return errorWithHint(exitFailure, "run the newer version that wrote it, or choose another folder with --data-dir",
+			"%s has schema %d, and this program knows none above %d", e.Path, e.Have, e.Known)
+	}
+	if e, ok := errors.AsType[*sqlite.FolderError](err); ok {
+		return errorWithHint(exitFailure, "make the folder writable for this user, or choose another with --data-dir",
+			"cannot use the data folder %s: %w", e.Dir, e.Err)
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "listen" {
+		return listenError(e, cfg.Listen)
+	}
+	return err
+}
+
+// process names a process in brackets, or not at all if it is unknown.
+func process(pid int) string {
+	if pid == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (process %d)", pid)
+}
+
+func listenError(err *net.OpError, listen string) error {
+	hint := "choose another address with --listen"
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return errorWithHint(exitFailure, "stop the program that has it, or choose another with --listen, such as --listen 127.0.0.1:8001",
+			"the address %s is taken by another program", listen)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return errorWithHint(exitFailure, hint, "this machine does not have the address %s", listen)
+	case errors.Is(err, syscall.EACCES):
+		return errorWithHint(exitFailure, "choose a port from 1024 on with --listen, or give the program the right to use lower ones",
+			"this user may not listen on %s", listen)
+	}
+	return errorWithHint(exitFailure, hint, "cannot listen on %s: %w", listen, err.Err)
+}

@@ -1,0 +1,65 @@
+//go:build linux
+
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// cpuTime is the user and system time that a process has used, ended threads
+// included, in nanoseconds of the scheduler's own account. /proc/PID/stat
+// tells the same sum in steps of 10 ms.
+func cpuTime(pid int) (time.Duration, error) {
+	// MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED) of the kernel's
+	// include/linux/posix-timers_types.h, as clock_getcpuclockid(3) has it.
+	clock := int32(^pid<<3 | 2)
+	var ts unix.Timespec
+	if err := unix.ClockGettime(clock, &ts); err != nil {
+		return 0, fmt.Errorf("processor time of process %d: %w", pid, err)
+	}
+	return time.Duration(ts.Nano()), nil
+}
+
+// memory is what a process holds of the machine's, in bytes. Pss counts a page
+// that n processes share as 1/n.
+type memory struct{ rss, pss int }
+
+func memoryOf(pid int) (memory, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return memory{}, fmt.Errorf("memory of process %d: %w", pid, err)
+	}
+	var m memory
+	if m.rss, err = kilobytes(text, "Rss:"); err != nil {
+		return memory{}, err
+	}
+	m.pss, err = kilobytes(text, "Pss:")
+	return m, err
+}
+
+// kilobytes reads the value of one line, given in kB, as bytes.
+func kilobytes(text []byte, name string) (int, error) {
+	for line := range bytes.Lines(text) {
+		fields := bytes.Fields(line)
+		if len(fields) == 3 && string(fields[0]) == name {
+			n, err := strconv.Atoi(string(fields[1]))
+			return n << 10, err
+		}
+	}
+	return 0, fmt.Errorf("smaps_rollup has no line %s", name)
+}
+
+// fileLimit is the number of files that this process may open.
+func fileLimit() (int, error) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("limit on open files: %w", err)
+	}
+	return int(limit.Cur), nil
+}
