@@ -1,0 +1,137 @@
+//go:build linux
+
+package crashtest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+
+	"github.com/go-json-experiment/json"
+	"github.com/gobwas/ws"
+
+	"tertulia/chat"
+)
+
+// link is one connection to a room: the protocol in its barest form, without
+// the product's own client, so that a mistake there hides nothing here.
+type link struct {
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+// event is what the checks need of a server's event.
+type event struct {
+	Type  string
+	Seq   uint64
+	Epoch string
+	Tag   string
+	Code  string
+	Data  struct {
+		ID        int64
+		MessageID int64       `json:"message_id"`
+		UserID    chat.UserID `json:"user_id"`
+		Content   string
+		Nonce     chat.Nonce
+		Seq       uint64
+		Duplicate bool
+		Cursor    string
+		Resumed   *bool
+	}
+}
+
+// dial connects and reads the connected event. query goes behind the identity.
+func dial(ctx context.Context, addr string, room chat.RoomID, user chat.UserID, query string) (*link, event, error) {
+	u := fmt.Sprintf("ws://%s/ws/%s?user_id=%s&username=%s&%s", addr, url.PathEscape(string(room)), user, user, query)
+	conn, early, _, err := ws.Dial(ctx, u)
+	if err != nil {
+		return nil, event{}, err
+	}
+	l := &link{conn: conn, in: early}
+	if l.in == nil {
+		l.in = bufio.NewReaderSize(conn, 32<<10)
+	}
+	first, err := l.next()
+	if err == nil && first.Type != "connected" {
+		err = fmt.Errorf("first event is %q with code %q, want connected", first.Type, first.Code)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, event{}, err
+	}
+	return l, first, nil
+}
+
+// next returns the next event.
+func (l *link) next() (event, error) {
+	for {
+		h, err := ws.ReadHeader(l.in)
+		if err != nil {
+			return event{}, err
+		}
+		if h.Length > 256<<10 { // protocol.md §9
+			return event{}, fmt.Errorf("frame of %d bytes", h.Length)
+		}
+		payload := make([]byte, h.Length)
+		if _, err := io.ReadFull(l.in, payload); err != nil {
+			return event{}, err
+		}
+		switch h.OpCode {
+		case ws.OpText:
+			var e event
+			err := json.Unmarshal(payload, &e, json.MatchCaseInsensitiveNames(true))
+			if err != nil {
+				return event{}, fmt.Errorf("event %.200s: %w", payload, err)
+			}
+			return e, nil
+		case ws.OpPing:
+			if _, err := l.conn.Write(ws.MustCompileFrame(ws.MaskFrame(ws.NewPongFrame(payload)))); err != nil {
+				return event{}, err
+			}
+		case ws.OpClose:
+			code, reason := ws.ParseCloseFrameData(payload)
+			return event{}, closedError{code, reason}
+		default:
+			return event{}, fmt.Errorf("unexpected opcode %d", h.OpCode)
+		}
+	}
+}
+
+// closedError is a close frame from the server. A killed server sends none.
+type closedError struct {
+	code   ws.StatusCode
+	reason string
+}
+
+func (e closedError) Error() string { return fmt.Sprintf("closed with %d %q", e.code, e.reason) }
+
+// appendPost appends the frame that posts a message.
+func appendPost(b []byte, nonce chat.Nonce, content string) []byte {
+	command := append([]byte(`{"type":"message","nonce":`), chat.AppendQuote(nil, string(nonce))...)
+	command = append(append(command, `,"content":`...), chat.AppendQuote(nil, content)...)
+	return append(b, frame(append(command, '}'))...)
+}
+
+// frame makes a frame of a command. It is written in one call, so that frames
+// of several goroutines do not mix.
+func frame(command []byte) []byte {
+	return ws.MustCompileFrame(ws.MaskFrame(ws.NewTextFrame(command)))
+}
+
+// isCrash reports whether err is how a killed server looks from outside.
+func isCrash(err error) bool {
+	_, closed := errors.AsType[closedError](err)
+	_, network := errors.AsType[net.Error](err)
+	return !closed && (network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF))
+}
+
+// contentOf reads the content out of a stored body.
+func contentOf(body []byte) (string, error) {
+	var b struct{ Content string }
+	err := json.Unmarshal(body, &b, json.MatchCaseInsensitiveNames(true))
+	return b.Content, err
+}

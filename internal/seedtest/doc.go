@@ -1,0 +1,9 @@
+// Package seedtest holds whole-system tests: the tertulia binary is built,
+// started, and driven over loopback as the prototype's clients would.
+//
+// Every statement that the prototype's document makes or implies has a number,
+// S-001 to S-113, and every ambiguity in it a resolution, A1 to A25. The
+// subtests carry these numbers in their names, and coverage_test.go holds
+// that none is forgotten. What is not about the prototype is named by the
+// section of docs/protocol.md that it comes from.
+package seedtest
