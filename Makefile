@@ -1,0 +1,68 @@
+# Tertulia. A fresh clone needs Go, make and, for the tests, apt.
+
+GO ?= go
+BIN := bin/tertulia
+
+# Debian packages that the tests use: a C compiler for the race detector, and
+# for the prototype's own clients Python's websockets, a browser and curl.
+TEST_PACKAGES := gcc libc6-dev python3-websockets chromium curl
+
+# How long `make fuzz` looks for bad input, for each decoder.
+FUZZTIME ?= 2m
+
+# How often `make crash` kills a server.
+CRASH_ROUNDS ?= 500
+
+.PHONY: run build test test-packages bench crash fuzz cover clean
+
+# Build what is missing and start the server; FLAGS="--log-level debug" adds flags.
+run: build
+	@exec $(BIN) serve $(FLAGS)
+
+build:
+	@$(GO) build -trimpath -o $(BIN) ./cmd/tertulia
+
+# Everything that must hold, in one line at the end: N passed, N failed.
+test: test-packages
+	@$(GO) run ./internal/house/summary -race ./...
+
+# Install what the tests need, if it is missing.
+test-packages:
+	@missing=; \
+	for package in $(TEST_PACKAGES); do \
+		dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	[ -z "$$missing" ] && exit 0; \
+	install="apt-get install -y --no-install-recommends$$missing"; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; \
+	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo=sudo; \
+	else echo "The tests need$$missing; run: sudo $$install" >&2; exit 1; fi; \
+	echo "installing$$missing"; \
+	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive $$install
+
+# Figures of this machine; docs/performance.md says what they mean.
+bench: build
+	@$(BIN) bench all --spawn
+
+# Servers killed while they are written to, CRASH_ROUNDS times.
+crash:
+	TERTULIA_CRASH_ROUNDS=$(CRASH_ROUNDS) $(GO) test -count=1 -timeout 0 -v -run TestKilledServerLosesNothing ./internal/crashtest
+
+# Every decoder against random input, each for FUZZTIME.
+fuzz:
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+# Which lines the tests reach: the sum, and a page in .cache/cover.html.
+cover:
+	@mkdir -p .cache
+	@$(GO) test -coverpkg ./... -coverprofile .cache/cover.out ./...
+	@$(GO) tool cover -html .cache/cover.out -o .cache/cover.html
+	@$(GO) tool cover -func .cache/cover.out | tail -n 1
+
+clean:
+	rm -rf bin .cache
