@@ -54,12 +54,12 @@ func load(in Input, search []string) (*Loaded, error) {
 	}
 	r := fileReader{name: file}
 	r.read(data)
-	fromEnv, strange := readEnv(in.Env, in.OtherEnv)
+	env := readEnv(in.Env, in.OtherEnv)
 
-	l := &Loaded{Config: Default(), File: file, Unknown: append(r.strange, strange...)}
+	l := &Loaded{Config: Default(), File: file, Unknown: append(r.strange, env.strange...)}
 	sources := make(map[string]Source)
-	wrong := r.wrong
-	for _, layer := range [][]assignment{r.found, fromEnv, in.Flags.given()} {
+	wrong := append(r.wrong, env.wrong...)
+	for _, layer := range [][]assignment{r.found, env.found, in.Flags.given()} {
 		for _, a := range layer {
 			if err := a.key.set(&l.Config, a.items); err != nil {
 				wrong = append(wrong, Problem{a.source, err.Error()})
