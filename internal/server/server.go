@@ -156,6 +156,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 		s.drain()
 	case err = <-s.broken:
+		s.sendClientsAway(brokenDrain)
 		err = fmt.Errorf("the store failed and must not be used again: %w", err)
 	case err = <-serving:
 		err = fmt.Errorf("serve: %w", err)
@@ -163,6 +164,10 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	return errors.Join(err, s.stop(serving))
 }
+
+// brokenDrain is how long the clients of a node with a broken store have to
+// be told so. Nothing is acknowledged any more; what they posted is answered.
+const brokenDrain = time.Second
 
 // drain ends the conversation with every client in an orderly way: no new
 // commands, then what was posted is stored and published, then replies are
@@ -176,6 +181,16 @@ func (s *Server) drain() {
 	if err := s.rooms.Drain(ctx); err != nil {
 		s.log.Warn("posts were left unanswered", "error", err)
 	}
+	s.sendClientsAway(s.cfg.Shutdown.Drain - time.Since(started))
+}
+
+// sendClientsAway writes what is left to write and closes every connection,
+// within the given time.
+func (s *Server) sendClientsAway(within time.Duration) {
+	started := time.Now()
+	s.health.Drain()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
 	clients := s.gateway.Connections()
 	if err := s.gateway.Drain(ctx); err != nil {
 		s.log.Warn("clients were cut off", "error", err)
