@@ -165,7 +165,7 @@ func (c *conn) end(m websocket.Message, err error) {
 	c.linger()
 	c.out.Gone()
 	if l := c.gw.log; l.Enabled(c.gw.ctx, slog.LevelDebug) {
-		l.Debug("connection ended", "remote", c.nc.RemoteAddr().String(), "clean", clean, "error", err)
+		l.Debug("connection ended", "conn_id", c.out.ID(), "remote", c.nc.RemoteAddr().String(), "clean", clean, "error", err)
 	}
 	c.gw.remove(c)
 }

@@ -103,7 +103,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.out.Close(g.cfg.Services.Farewell(helloErr, "remote", remote, "room_id", hello.Room))
 	}
 	if g.log.Enabled(g.ctx, slog.LevelDebug) {
-		g.log.Debug("connection opened", "remote", remote, "room_id", hello.Room, "user_id", hello.User.ID)
+		g.log.Debug("connection opened", "conn_id", c.out.ID(), "remote", remote, "room_id", hello.Room, "user_id", hello.User.ID)
 	}
 	c.start()
 }

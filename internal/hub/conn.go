@@ -72,6 +72,7 @@ type Conn struct {
 	loop *loop
 	out  Transport
 	self chat.UserID // whose passing events are left out
+	id   uint32
 	bye  func(Reason) []byte
 
 	// Owned by the loop.
@@ -92,9 +93,13 @@ type Conn struct {
 // other end. bye returns the frame that ends the connection for a reason of
 // the hub's. A Conn needs no closing; its Transport does.
 func (h *Hub) Connect(out Transport, self chat.UserID, bye func(Reason) []byte) *Conn {
-	l := h.loops[int(h.nextly.Add(1))%len(h.loops)]
-	return &Conn{loop: l, out: out, self: self, bye: bye}
+	id := h.connected.Add(1)
+	l := h.loops[int(id)%len(h.loops)]
+	return &Conn{loop: l, out: out, self: self, bye: bye, id: id}
 }
+
+// ID tells a node's connections apart in its log.
+func (c *Conn) ID() uint32 { return c.id }
 
 // Reply queues whole frames to be written before any event that is published
 // later. It never waits; p is copied.

@@ -186,6 +186,13 @@ func (f *Feed) append(e *chat.Event) {
 	f.hub.putScratch(buf)
 	f.next = e.Seq + 1
 	f.active.Store(true)
+	if f.hub.debugging() {
+		readers := 0
+		for _, subs := range f.subs {
+			readers += len(subs)
+		}
+		f.hub.cfg.Logger.Debug("event fanned out", "room_id", f.room, "seq", e.Seq, "readers", readers)
+	}
 }
 
 // takePassing keeps a passing event for the subscribers there are.
@@ -302,14 +309,21 @@ func (f *Feed) readGap() {
 			f.take(page.Events)
 		}
 		f.mu.Lock()
-		if !more || f.next > page.Room.Head {
+		// What the log has now does not follow what the feed has.
+		rewritten := more && f.next == after+1
+		over := !more || rewritten || f.next > page.Room.Head
+		if over {
 			f.filling = false
 			f.active.Store(true)
 			f.takeHeld() // waits for the next gap, if one is left
-			f.mu.Unlock()
-			return
 		}
 		f.mu.Unlock()
+		if rewritten {
+			f.evict(page.Room)
+		}
+		if over {
+			return
+		}
 	}
 }
 
@@ -332,20 +346,28 @@ func (f *Feed) compare(room chat.Room, known uint64) {
 	case behind:
 		f.fill()
 	case rewritten:
-		f.hub.cfg.Logger.Error("the log of a room was rewritten below its readers", "room_id", f.room, "epoch", room.Epoch, "head", room.Head)
-		f.evict()
+		f.evict(room)
 	}
 }
 
-// evict sends all readers away, to come back with their cursors and be told
-// what became of them, and forgets the feed.
-func (f *Feed) evict() {
+// evict forgets a feed whose log was rewritten, and is now as room says. All
+// readers are sent away, to come back with their cursors and be told what
+// became of them; the last one to go closes the feed.
+func (f *Feed) evict(room chat.Room) {
 	h := f.hub
+	h.cfg.Logger.Error("the log of a room was rewritten below its readers", "room_id", f.room, "epoch", room.Epoch, "head", room.Head)
 	h.mu.Lock()
+	unread := false
 	if h.feeds[f.room] == f {
 		delete(h.feeds, f.room)
+		if unread = f.refs == 0; unread {
+			h.idle--
+		}
 	}
 	h.mu.Unlock()
+	if unread {
+		f.close()
+	}
 	f.mu.Lock()
 	var conns []*Conn
 	for _, subs := range f.subs {

@@ -63,9 +63,9 @@ const (
 
 // Hub is a node's feeds. Its methods may be called from any goroutine.
 type Hub struct {
-	cfg    Config
-	loops  []*loop
-	nextly atomic.Uint32 // deals connections to loops in turn
+	cfg       Config
+	loops     []*loop
+	connected atomic.Uint32 // connections ever; deals them to the loops in turn
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -110,6 +110,9 @@ func New(cfg Config) *Hub {
 	h.wg.Go(h.tend)
 	return h
 }
+
+// debugging reports whether each step of an event's way is logged.
+func (h *Hub) debugging() bool { return h.cfg.Logger.Enabled(h.ctx, slog.LevelDebug) }
 
 func orDefault[T int | time.Duration](v, def T) T {
 	if v <= 0 {

@@ -182,6 +182,9 @@ func (l *loop) serve(c *Conn) {
 		b.add(last)
 	}
 	l.write(c, &b, last != nil)
+	if l.hub.debugging() {
+		l.logWritten(c, b.size())
+	}
 	l.buf = b.buf[:0]
 	if cap(l.buf) > 2*maxBatchBytes {
 		l.buf = make([]byte, 0, maxBatchBytes)
@@ -206,6 +209,14 @@ func (l *loop) write(c *Conn, b *batch, last bool) {
 		c.block(b.keep(), n, last)
 	case last:
 		c.finish()
+	}
+}
+
+// logWritten says how far each subscription of this pass has come. Bytes that
+// the socket did not take at once are being written by a goroutine.
+func (l *loop) logWritten(c *Conn, bytes int) {
+	for _, s := range c.due {
+		l.hub.cfg.Logger.Debug("events written", "conn_id", c.id, "user_id", c.self, "room_id", s.feed.room, "up_to", s.cursor, "bytes", bytes)
 	}
 }
 

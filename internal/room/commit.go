@@ -207,6 +207,6 @@ func (l *lane) logStored(b *batch, results []store.Result) {
 		}
 		l.log.LogAttrs(l.ctx, slog.LevelDebug, "message stored",
 			slog.String("room_id", string(e.Room)), slog.Uint64("seq", e.Seq), slog.Int64("id", e.ID),
-			slog.String("user_id", string(e.Actor.ID)), slog.Duration("duration", now.Sub(postedAt)))
+			slog.String("user_id", string(e.Actor.ID)), slog.Float64("duration_ms", now.Sub(postedAt).Seconds()*1e3))
 	}
 }

@@ -187,7 +187,7 @@ func TestDebugLineIsWithoutTheText(t *testing.T) {
 				}
 				return
 			}
-			for _, want := range []string{"level=DEBUG", "room_id=lounge", "seq=1", "id=1", "user_id=2", "duration=3ms"} {
+			for _, want := range []string{"level=DEBUG", "room_id=lounge", "seq=1", "id=1", "user_id=2", "duration_ms=3"} {
 				if !strings.Contains(line, want) {
 					t.Errorf("the log has %q, want %s in it", line, want)
 				}

@@ -325,9 +325,13 @@ func TestDebugLog(t *testing.T) {
 		bob.close()
 		alice.want("user_left")
 		for what, words := range map[string][]string{
-			"a connection opened": {`"connection opened"`, `"room_id":"sala"`, `"user_id":"roberto"`},
-			"the message stored":  {`"message stored"`, `"room_id":"sala"`, `"seq":1`, `"user_id":"alicia"`},
-			"a connection ended":  {`"connection ended"`, `"clean":true`},
+			"a connection opened":               {`"connection opened"`, `"room_id":"sala"`, `"user_id":"roberto"`},
+			"the message received":              {`"message received"`, `"room_id":"sala"`, `"user_id":"alicia"`},
+			"the message stored":                {`"message stored"`, `"room_id":"sala"`, `"seq":1`, `"user_id":"alicia"`},
+			"the message fanned out":            {`"event fanned out"`, `"room_id":"sala"`, `"seq":1`, `"readers":2`},
+			"the message written to its author": {`"events written"`, `"user_id":"alicia"`, `"room_id":"sala"`, `"up_to":1`},
+			"the message written to the other":  {`"events written"`, `"user_id":"roberto"`, `"room_id":"sala"`, `"up_to":1`},
+			"a connection ended":                {`"connection ended"`, `"clean":true`},
 		} {
 			eventually(t, patience, "the log tells of "+what, func() bool { return hasLine(s.log.String(), words...) })
 		}

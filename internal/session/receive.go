@@ -1,6 +1,8 @@
 package session
 
 import (
+	"context"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -33,6 +35,9 @@ func (s *Session) Receive(frame []byte) {
 }
 
 func (s *Session) post(cmd wire.Command) {
+	if s.srv.Log.Enabled(context.Background(), slog.LevelDebug) {
+		s.srv.Log.Debug("message received", "conn_id", s.conn.ID(), "room_id", s.room, "user_id", s.user.ID, "nonce", cmd.Nonce, "bytes", len(cmd.Content))
+	}
 	place := s.replies.reserve()
 	s.srv.Rooms.Post(room.Post{
 		Room:    s.room,
