@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tertulia/client"
+	"tertulia/internal/config"
 )
 
 // chatCommand is what a line that begins with a slash asks for.
@@ -137,36 +138,11 @@ func (s *conversation) quit(_ context.Context, arg string) error {
 	return nil
 }
 
-// nearestCommand returns the command that was most likely meant, or nothing
-// if more than two letters are wrong.
+// nearestCommand returns the command that was most likely meant, or nothing.
 func nearestCommand(name string) string {
-	best, fewest := "", 3
+	var names []string
 	for _, c := range chatCommands {
-		if wrong := wrongLetters(name, c.name); wrong < fewest {
-			best, fewest = c.name, wrong
-		}
+		names = append(names, c.name)
 	}
-	return best
-}
-
-// wrongLetters counts the bytes to insert, delete or replace between a and b
-// (Levenshtein).
-func wrongLetters(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, diagonal+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
+	return config.Nearest(name, names)
 }

@@ -91,8 +91,8 @@ func TestNearest(t *testing.T) {
 		{"database", ""},
 		{"", ""},
 	} {
-		if got := nearest(test.word, names); got != test.want {
-			t.Errorf("nearest(%q) = %q, want %q", test.word, got, test.want)
+		if got := Nearest(test.word, names); got != test.want {
+			t.Errorf("Nearest(%q) = %q, want %q", test.word, got, test.want)
 		}
 	}
 }

@@ -1,9 +1,9 @@
 package config
 
-// nearest returns the name that was most likely meant by word, or nothing if
+// Nearest returns the name that was most likely meant by word, or nothing if
 // none is near: at most a third of the word's letters, and two in a short
 // word, may be wrong.
-func nearest(word string, names []string) string {
+func Nearest(word string, names []string) string {
 	best, bestDistance := "", max(2, len(word)/3)+1
 	for _, name := range names {
 		if d := distance(word, name); d < bestDistance {

@@ -52,7 +52,7 @@ func (e *Error) Error() string {
 // it could have been.
 func unknown(what, name string, src Source, names []string) Problem {
 	text := fmt.Sprintf("unknown %s %s", what, name)
-	if near := nearest(name, names); near != "" {
+	if near := Nearest(name, names); near != "" {
 		text += fmt.Sprintf("; did you mean %s?", near)
 	}
 	return Problem{Source: src, Text: text}
