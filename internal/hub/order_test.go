@@ -132,6 +132,33 @@ func TestLongGapIsReadInOneGo(t *testing.T) {
 	})
 }
 
+// Readers who are behind by different amounts share the reads of a page.
+func TestReadersShareAPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, log := newTwisted(t, local.New(), func(c *Config) { c.TailBytes = 1 << 10 })
+		defer w.close()
+		const messages = pageEvents + 100
+		for range messages {
+			w.post("1", "a", "a text of some length")
+		}
+		log.set(func(l *twisted) { l.after = func(*store.Page) error { time.Sleep(time.Second); return nil } })
+		var readers []*reader
+		for i := range uint64(20) {
+			r := w.reader("r", -1)
+			w.join(r, "1", AttachOptions{After: &chat.Cursor{Epoch: w.store.Epoch(), Seq: 5 * i}})
+			readers = append(readers, r)
+		}
+		time.Sleep(10 * time.Second)
+		for i, r := range readers {
+			r.wantSeqs(t, 5*uint64(i)+1, messages)
+			r.sub.Detach()
+		}
+		if n := log.readCount(); n != 2 {
+			t.Errorf("two pages were read %d times", n)
+		}
+	})
+}
+
 // A quiet room's lost last event is found too, only later.
 func TestLostEventOfAQuietRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -42,10 +42,11 @@ func (l *twisted) Heads(ctx context.Context, ids []chat.RoomID) ([]chat.Room, er
 func (l *twisted) After(ctx context.Context, id chat.RoomID, after uint64, limit store.Limit) (store.Page, error) {
 	page, err := l.Reader.After(ctx, id, after, limit)
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.reads++
-	if l.after != nil {
-		err = l.after(&page)
+	change := l.after
+	l.mu.Unlock()
+	if change != nil {
+		err = change(&page)
 	}
 	return page, err
 }

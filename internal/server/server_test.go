@@ -313,7 +313,8 @@ func TestPortTaken(t *testing.T) {
 	}
 }
 
-// A store that must not be trusted any more ends the server at once.
+// A store that must not be trusted any more ends the server, which tells its
+// clients to come back.
 func TestBrokenStoreEndsTheServer(t *testing.T) {
 	dir := t.TempDir()
 	damage(t, dir)
@@ -329,6 +330,7 @@ func TestBrokenStoreEndsTheServer(t *testing.T) {
 	if got := c.want("error"); !strings.Contains(got, `"code":"store_unavailable"`) {
 		t.Errorf("the post was answered with %s, want store_unavailable", got)
 	}
+	c.wantClose(wire.CloseDrain)
 	if err := s.wait(); !errors.Is(err, store.ErrBroken) {
 		t.Errorf("Run = %v, want %v", err, store.ErrBroken)
 	}

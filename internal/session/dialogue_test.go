@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,6 +49,9 @@ type shelf struct {
 	mu   sync.Mutex
 	held chan struct{} // appends wait for it, if it is not nil
 	err  error         // what all calls return, if it is not nil
+
+	// before is called for each call of Before with its number of events.
+	before func(events int)
 }
 
 // hold has appends wait until the returned function is called.
@@ -99,7 +103,34 @@ func (s *shelf) Before(ctx context.Context, id chat.RoomID, before uint64, limit
 	if _, err := s.state(); err != nil {
 		return store.Page{}, err
 	}
+	if s.before != nil {
+		s.before(limit.Events)
+	}
 	return s.Store.Before(ctx, id, before, limit)
+}
+
+// counted is a bus that counts its subscriptions.
+type counted struct {
+	bus.Bus
+	open atomic.Int64
+}
+
+func (b *counted) Subscribe(ctx context.Context, topic bus.Topic, h bus.Handler) (bus.Subscription, error) {
+	s, err := b.Bus.Subscribe(ctx, topic, h)
+	if err == nil {
+		b.open.Add(1)
+	}
+	return countedSubscription{s, b}, err
+}
+
+type countedSubscription struct {
+	bus.Subscription
+	bus *counted
+}
+
+func (s countedSubscription) Close() {
+	s.Subscription.Close()
+	s.bus.open.Add(-1)
 }
 
 // node is a server without its gateway.
@@ -107,7 +138,7 @@ type node struct {
 	Services
 	t     *testing.T
 	store *shelf
-	bus   bus.Bus
+	bus   *counted
 	log   bytes.Buffer
 
 	clients []*client
@@ -121,7 +152,7 @@ func inBubble(t *testing.T, f func(n *node), change ...func(*room.Config)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := &node{t: t, store: &shelf{Store: st}, bus: local.New()}
+		n := &node{t: t, store: &shelf{Store: st}, bus: &counted{Bus: local.New()}}
 		n.Log = slog.New(slog.NewTextHandler(&n.log, nil))
 		cfg := room.Config{Store: n.store, Bus: n.bus, AutoCreate: true, Fatal: func(err error) { t.Error(err) }}
 		for _, f := range change {
@@ -143,11 +174,17 @@ func inBubble(t *testing.T, f func(n *node), change ...func(*room.Config)) {
 	})
 }
 
+// close ends the node, once nothing is left of its clients.
 func (n *node) close() {
 	for _, c := range n.clients { // those whose test has failed
 		if !c.left {
 			c.leave(false)
 		}
+	}
+	time.Sleep(3 * time.Minute) // an idle feed is kept for one
+	synctest.Wait()
+	if left := n.bus.open.Load(); left != 0 {
+		n.t.Errorf("%d rooms are still read with nobody there", left)
 	}
 	n.Presence.Close()
 	n.Hub.Close()

@@ -12,9 +12,16 @@ import (
 
 	"tertulia/chat"
 	"tertulia/internal/hub"
+	"tertulia/internal/presence"
 	"tertulia/internal/room"
 	"tertulia/internal/store"
 	"tertulia/wire"
+)
+
+// docs/protocol.md §9
+const (
+	errorsAllowed   = 20
+	inFlightAllowed = 64
 )
 
 // docs/protocol.md §4.2, §4.4, §6.2: connected comes first, and message_sent
@@ -88,8 +95,8 @@ func TestReadingStopsAtSixtyFourInFlight(t *testing.T) {
 			a.send(message(fmt.Sprint(i)))
 		}
 		synctest.Wait()
-		if taken := posts - len(a.in); taken != maxInFlight+1 { // one more is in Receive
-			t.Errorf("%d posts were taken from a client with none answered, want %d and one that waits", taken, maxInFlight)
+		if taken := posts - len(a.in); taken != inFlightAllowed+1 { // one more is in Receive
+			t.Errorf("%d posts were taken from a client with none answered, want %d and one that waits", taken, inFlightAllowed)
 		}
 		release()
 		if got := len(a.replies(0)); got != posts {
@@ -105,11 +112,11 @@ func TestTooManyErrors(t *testing.T) {
 	inBubble(t, func(n *node) {
 		a, b := n.enter(ana), n.enter(bob)
 		a.want(`{"type":"user_joined"}`)
-		for range maxErrors {
+		for range errorsAllowed {
 			a.send(`no json`)
 		}
 		a.send(message("not executed"), `{"type":"ping"}`, `no json`)
-		for range maxErrors {
+		for range errorsAllowed {
 			a.want(`{"type":"error","code":"invalid_json"}`)
 		}
 		a.want("close 4509 too_many_errors")
@@ -130,16 +137,16 @@ func TestTooManyErrorsBehindPosts(t *testing.T) {
 		release := n.store.hold()
 		a.send(message("stored"))
 		synctest.Wait()
-		for range maxErrors {
+		for range errorsAllowed {
 			a.send(`no json`)
 		}
 		a.send(message("not executed"))
 		a.wantIdle(time.Second)
 		release()
-		replies := a.replies(maxErrors + 2)
+		replies := a.replies(errorsAllowed + 2)
 		if !matches(replies[0], `{"type":"message_sent","data":{"seq":1}}`) ||
-			!matches(replies[maxErrors], `{"type":"error"}`) || replies[maxErrors+1] != "close 4509 too_many_errors" {
-			t.Errorf("the answers are %q, want message_sent, %d errors and the close frame", replies, maxErrors)
+			!matches(replies[errorsAllowed], `{"type":"error"}`) || replies[errorsAllowed+1] != "close 4509 too_many_errors" {
+			t.Errorf("the answers are %q, want message_sent, %d errors and the close frame", replies, errorsAllowed)
 		}
 		a.leave(false)
 		b := n.open(Hello{User: bob, Room: "1", History: 50})
@@ -159,11 +166,11 @@ func TestErrorsThatAreForgiven(t *testing.T) {
 				a.want(`{"type":"error"}`)
 			}
 		}
-		errors(maxErrors - 1)
+		errors(errorsAllowed - 1)
 		a.wantIdle(errorWindow) // all over
 		errors(1)
 		a.wantIdle(errorWindow - time.Second)
-		errors(maxErrors - 2) // 19 in these 10 s
+		errors(errorsAllowed - 2) // 19 in these 10 s
 		a.wantIdle(time.Second)
 		errors(1) // the first of the 20 was 10 s ago
 		a.wantIdle(time.Second)
@@ -178,7 +185,7 @@ func TestServerFaultsDoNotCount(t *testing.T) {
 	inBubble(t, func(n *node) {
 		a := n.enter(ana)
 		n.store.fail(store.ErrUnavailable)
-		for range 2 * maxErrors {
+		for range 2 * errorsAllowed {
 			a.send(message("x"))
 			a.want(`{"type":"error","code":"store_unavailable","data":{"retryable":true}}`)
 		}
@@ -348,6 +355,36 @@ func TestHistory(t *testing.T) {
 		c.want(`{"type":"message","seq":7}`)
 		c.leave(true)
 		a.leave(true)
+	})
+}
+
+// Who joins while another connects is in active_users, and is not announced
+// to him again.
+func TestJoiningWhileConnecting(t *testing.T) {
+	inBubble(t, func(n *node) {
+		const posts = 70 // more than a feed reads on opening
+		a := n.enter(ana)
+		for range posts {
+			a.send(message("hola"))
+			a.want(`{"type":"message_sent"}`, `{"type":"message"}`)
+		}
+		a.leave(true)
+		time.Sleep(3 * time.Minute) // the feed is closed
+		var carla *presence.Visit
+		n.store.before = func(events int) {
+			if events == posts && carla == nil { // the history is being read
+				_, carla = n.Presence.Join("1", chat.User{ID: "3", Name: "Carla"})
+			}
+		}
+		b := n.open(Hello{User: bob, Room: "1", History: posts})
+		b.want(`{"type":"connected","data":{"active_users":[{"username":"Carla"},{"username":"Bob"}]}}`)
+		b.wantIdle(time.Minute)
+		if carla == nil {
+			t.Fatal("nobody joined meanwhile")
+		}
+		carla.Leave(true)
+		b.want(`{"type":"user_left"}`)
+		b.leave(true)
 	})
 }
 

@@ -144,6 +144,15 @@ var cases = []testCase{
 		l.wantNil(reading, "reading")
 		l.wantBytes(got, all)
 	}},
+	{name: "the time of one write does not count for the next", writeTimeout: slowTimeout, run: func(l *link) {
+		batch := l.batch(4)
+		l.write(batch, 0)
+		l.wantRead(batch)
+		time.Sleep(2 * slowTimeout)
+		batch = l.batch(4)
+		l.write(batch, l.tryWrite(batch))
+		l.wantRead(batch)
+	}},
 	{name: "Write times out on a peer that takes nothing", writeTimeout: 50 * time.Millisecond, run: func(l *link) {
 		l.fill()
 		l.wantError(l.goWrite(l.batch(4000), 0), "Write to a peer that takes nothing")
