@@ -15,6 +15,9 @@ import (
 // maxHeld bounds the events that wait for an earlier one.
 const maxHeld = 64
 
+// gapRetry is the pause after a gap could not be read.
+const gapRetry = time.Second
+
 // gapLimit is one read of the log for a gap.
 var gapLimit = store.Limit{Events: 256, Bytes: 256 << 10}
 
@@ -225,18 +228,16 @@ func (f *Feed) releasePassing() {
 	f.passing.release(passed)
 }
 
-// hold keeps an event that came too early, and sees to it that what is
-// missing is read from the log if it does not come by itself.
+// hold keeps an event that came too early.
 func (f *Feed) hold(e *chat.Event) {
 	if len(f.held) < maxHeld {
 		f.held = append(f.held, e)
 	}
-	if f.next != 0 && !f.filling && f.gap == nil && !f.closed {
-		f.gap = time.AfterFunc(f.hub.cfg.GapWait, f.gapOver)
-	}
 }
 
 // takeHeld takes the held events that are due and drops those that are past.
+// If some are left, it sees to it that what is missing before them is read
+// from the log, should it not come by itself. The caller holds f.mu.
 func (f *Feed) takeHeld() (changed bool) {
 	if f.next == 0 {
 		return false
@@ -301,7 +302,6 @@ func (f *Feed) readGap() {
 		page, err := f.hub.cfg.Log.After(ctx, f.room, after, gapLimit)
 		cancel()
 		if err != nil && f.hub.ctx.Err() == nil {
-			// The check of heads comes back to it.
 			f.hub.cfg.Logger.Warn("read a gap", "room_id", f.room, "after", after, "error", err)
 		}
 		more := err == nil && len(page.Events) > 0
@@ -315,6 +315,9 @@ func (f *Feed) readGap() {
 		if over {
 			f.filling = false
 			f.active.Store(true)
+			if err != nil && f.gap == nil && !f.closed {
+				f.gap = time.AfterFunc(gapRetry, f.gapOver)
+			}
 			f.takeHeld() // waits for the next gap, if one is left
 		}
 		f.mu.Unlock()

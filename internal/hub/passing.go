@@ -30,6 +30,7 @@ type passing struct {
 	// lost is the n of the newest presence event that was dropped: a reader
 	// that has not passed it has missed something.
 	lost uint64
+	old  uint64 // n of the newest at the last release
 }
 
 func (p *passing) add(e passingEvent) {
@@ -75,11 +76,14 @@ func (p *passing) forget(events []passingEvent, n int) []passingEvent {
 	return events[n:]
 }
 
-// release lets go of the events up to n, which everyone has passed.
+// release lets go of the events up to n, which everyone has passed, if they
+// were there at the last call already: a reader that is just being attached
+// counts as nobody yet.
 func (p *passing) release(n uint64) {
-	if kept := p.after(n); len(kept) < len(p.events) {
+	if kept := p.after(min(n, p.old)); len(kept) < len(p.events) {
 		p.events = slices.Clone(kept)
 	}
+	p.old = p.last
 }
 
 // after returns the events with n > after.
