@@ -156,6 +156,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 		s.drain()
 	case err = <-s.broken:
+		s.health.Drain()
 		s.sendClientsAway(brokenDrain)
 		err = fmt.Errorf("the store failed and must not be used again: %w", err)
 	case err = <-serving:
@@ -188,7 +189,6 @@ func (s *Server) drain() {
 // within the given time.
 func (s *Server) sendClientsAway(within time.Duration) {
 	started := time.Now()
-	s.health.Drain()
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	clients := s.gateway.Connections()
