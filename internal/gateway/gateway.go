@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,9 +96,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if helloErr == nil {
-		ctx, cancel := context.WithTimeout(g.ctx, attachTimeout)
-		c.session, helloErr = g.cfg.Services.Open(ctx, c.out, hello)
-		cancel()
+		c.session, helloErr = g.open(c.out, hello)
 	}
 	if helloErr != nil {
 		c.out.Close(g.cfg.Services.Farewell(helloErr, "remote", remote, "room_id", hello.Room))
@@ -106,6 +105,19 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.log.Debug("connection opened", "conn_id", c.out.ID(), "remote", remote, "room_id", hello.Room, "user_id", hello.User.ID)
 	}
 	c.start()
+}
+
+// open begins the session. A panic in there is this connection's own trouble.
+func (g *Gateway) open(out *hub.Conn, hello session.Hello) (s *session.Session, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			g.log.Error("panic in a handshake", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("open a session: panic: %v", p)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(g.ctx, attachTimeout)
+	defer cancel()
+	return g.cfg.Services.Open(ctx, out, hello)
 }
 
 // add registers a connection; the reader that is started for it removes it.

@@ -54,7 +54,7 @@ func readHistory(hello *session.Hello, s string) error {
 		return nil
 	}
 	n, err := strconv.Atoi(s)
-	if err != nil || n < 0 || n > session.MaxHistory {
+	if err != nil || !chat.IsCanonicalInteger(s) || n > session.MaxHistory {
 		return chat.Errorf(chat.InvalidParameter, "The parameter history is a number from 0 to %d, or events.", session.MaxHistory)
 	}
 	hello.History = n
