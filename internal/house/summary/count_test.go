@@ -89,3 +89,15 @@ func TestWrongArguments(t *testing.T) {
 		t.Errorf("exit code %d, want 1:\n%s", code, out)
 	}
 }
+
+// Two runs are counted as one, and one of them failing is a failure.
+func TestTwoRuns(t *testing.T) {
+	files := map[string]string{
+		"a_test.go":   "package example\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) {}",
+		"b/b_test.go": "package b\n\nimport \"testing\"\n\nfunc TestB(t *testing.T) { t.Error(\"b is wrong\") }",
+	}
+	code, out := runIn(t, files, ".", "--", "-v", ".", "--", "./b")
+	if code != 1 || !strings.HasSuffix(out, "\n2 passed, 1 failed\n") {
+		t.Errorf("exit code %d, want 1 and two passed, one failed:\n%s", code, out)
+	}
+}
