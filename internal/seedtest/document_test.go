@@ -60,6 +60,7 @@ func TestAsDocumented(t *testing.T) {
 	if !inNamespaces(t) {
 		return
 	}
+	needClients(t)
 	wantFree(t, "127.0.0.1:8000")
 	var s *server
 
@@ -93,6 +94,22 @@ func command(t *testing.T, stdin io.Reader, name string, args ...string) string 
 	}
 	return string(out)
 }
+
+// needClients fails the test with what to do if a published client's program is
+// missing.
+func needClients(t *testing.T) {
+	t.Helper()
+	for _, program := range []string{"chromium", "curl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatalf("%s is missing; run `make test`, or: %s", program, installClients)
+		}
+	}
+	if out, err := exec.Command(systemPython, "-c", "import websockets").CombinedOutput(); err != nil {
+		t.Fatalf("%s cannot import websockets; run `make test`, or: %s\n%s", systemPython, installClients, out)
+	}
+}
+
+const installClients = "apt-get install -y python3-websockets chromium curl"
 
 // systemPython is Debian's, for which python3-websockets is packaged.
 const systemPython = "/usr/bin/python3"
