@@ -47,7 +47,7 @@ type Session struct {
 // Open attaches conn to a room and tells the client so. On an error nothing
 // is attached; [Farewell] turns it into the last frames of the connection.
 func (srv *Services) Open(ctx context.Context, conn *hub.Conn, hello Hello) (*Session, error) {
-	if _, err := srv.Rooms.Enter(ctx, hello.Room); err != nil {
+	if err := srv.Rooms.Enter(ctx, hello.Room); err != nil {
 		return nil, err
 	}
 	sub, at, err := srv.Hub.Attach(ctx, conn, hello.Room, hub.AttachOptions{
@@ -91,12 +91,12 @@ func (s *Session) greet(hello Hello, at hub.Attached, here presence.Snapshot) {
 	if !hello.Replay {
 		c.History = history
 	}
-	s.replies.now(func(b []byte) []byte { return wire.AppendConnected(b, &c) })
+	s.replies.send(func(b []byte) []byte { return wire.AppendConnected(b, &c) })
 	if !hello.Replay {
 		return
 	}
 	for _, item := range history {
-		s.replies.now(func(b []byte) []byte { return wire.AppendReplay(b, hello.Room, item) })
+		s.replies.send(func(b []byte) []byte { return wire.AppendReplay(b, hello.Room, item) })
 	}
 }
 

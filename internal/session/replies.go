@@ -43,7 +43,8 @@ var encodings = sync.Pool{New: func() any { return new(encoding) }}
 // history may be larger.
 const maxKeptEncoding = 16 << 10
 
-// send encodes a frame and queues it to the connection.
+// send encodes a frame and queues it to the connection, ahead of every reply
+// still waited for.
 func (r *replies) send(a appender) {
 	e := encodings.Get().(*encoding)
 	e.json = a(e.json[:0])
@@ -53,9 +54,6 @@ func (r *replies) send(a appender) {
 		encodings.Put(e)
 	}
 }
-
-// now queues a frame ahead of every reply still waited for.
-func (r *replies) now(a appender) { r.send(a) }
 
 // later queues a frame after the replies still waited for. It waits while
 // maxInFlight of them do.
