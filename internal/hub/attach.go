@@ -184,7 +184,7 @@ func (f *Feed) recent(ctx context.Context, known *tail, head, floor uint64, opt 
 	}
 	first := head + 1 - want
 	k := known.find(first)
-	if k == nil && known.find(head) != nil && tailHolds(known, head, opt.RecentBytes) {
+	if k == nil && known.find(head) != nil && known.length() >= opt.RecentBytes {
 		k = &known.chunks[0] // the limit in bytes ends before the tail does
 		first = k.first
 	}
@@ -201,15 +201,6 @@ func (f *Feed) recent(ctx context.Context, known *tail, head, floor uint64, opt 
 		list = append(list, Recent{Seq: seq, Frame: k.frame(seq)})
 	}
 	return newest(list, opt.RecentBytes), nil
-}
-
-// tailHolds reports whether the tail's frames up to head fill budget bytes.
-func tailHolds(t *tail, head uint64, budget int) bool {
-	n := 0
-	for _, c := range t.chunks {
-		n += len(c.buf)
-	}
-	return n >= budget && t.find(head) != nil
 }
 
 // newest cuts list from its old end to what fits into budget bytes.

@@ -103,6 +103,14 @@ func (t *tail) find(seq uint64) *chunk {
 	return &t.chunks[i]
 }
 
+// length returns the bytes of all frames held.
+func (t *tail) length() (n int) {
+	for i := range t.chunks {
+		n += len(t.chunks[i].buf)
+	}
+	return n
+}
+
 // tag returns the tag of the event at seq, if the tail holds it.
 func (t *tail) tag(seq uint64) (tag uint32, ok bool) {
 	c := t.find(seq)
