@@ -21,11 +21,20 @@ const (
 	TooLarge            Code = "too_large"
 	InvalidParameter    Code = "invalid_parameter"
 	Forbidden           Code = "forbidden"
+	Banned              Code = "banned"
 	RoomNotFound        Code = "room_not_found"
 	ReservedRoom        Code = "reserved_room"
 	InvalidRoom         Code = "invalid_room"
 	IdempotencyConflict Code = "idempotency_conflict"
 	CursorInvalid       Code = "cursor_invalid"
+	MessageNotFound     Code = "message_not_found"
+	VersionConflict     Code = "version_conflict"
+	RoomReadOnly        Code = "room_read_only"
+	NotSubscribed       Code = "not_subscribed"
+	MemberNotFound      Code = "member_not_found"
+	UserNotFound        Code = "user_not_found"
+	RoomExists          Code = "room_exists"
+	TooManyRooms        Code = "too_many_rooms"
 	TooManyErrors       Code = "too_many_errors"
 	RateLimited         Code = "rate_limited"
 	StoreUnavailable    Code = "store_unavailable"
@@ -46,13 +55,22 @@ var codes = map[Code]struct {
 	TooLarge:            {1007, false},
 	InvalidParameter:    {1008, false},
 	Forbidden:           {1103, false},
+	Banned:              {1104, false},
 	RoomNotFound:        {1201, false},
 	ReservedRoom:        {1202, false},
 	InvalidRoom:         {1203, false},
+	MessageNotFound:     {1204, false},
+	VersionConflict:     {1205, false},
 	IdempotencyConflict: {1206, false},
 	CursorInvalid:       {1207, false},
+	RoomReadOnly:        {1208, false},
+	NotSubscribed:       {1209, false},
+	MemberNotFound:      {1210, false},
+	UserNotFound:        {1211, false},
+	RoomExists:          {1212, false},
 	RateLimited:         {1301, true},
 	TooManyErrors:       {1305, false},
+	TooManyRooms:        {1307, false},
 	StoreUnavailable:    {1401, true},
 	ShuttingDown:        {1403, true},
 	Internal:            {1500, true},

@@ -17,10 +17,39 @@ const (
 	// KindTyping and KindTypingStopped are passing.
 	KindTyping
 	KindTypingStopped
+
+	// KindMessageEdited and KindMessageDeleted are durable: the message at
+	// Target has other content, or none any more.
+	KindMessageEdited
+	KindMessageDeleted
+	// KindMessagesErased is durable: all that Subject had said so far is blank.
+	KindMessagesErased
+	// KindRoomCreated and KindRoomUpdated are durable and carry [Settings].
+	KindRoomCreated
+	KindRoomUpdated
+	// The kinds about membership are durable: Subject has another standing.
+	KindMemberInvited
+	KindMemberAdded
+	KindMemberRemoved
+	KindMemberBanned
+	KindMemberUnbanned
+	KindMemberRole
+
+	// KindReceipt is passing: Subject has received or read further.
+	KindReceipt
+	// KindPresenceCount is passing: how many are in a room that is too large
+	// to name them.
+	KindPresenceCount
 )
 
 // Durable reports whether events of this kind are stored in the room's log.
-func (k Kind) Durable() bool { return k == KindMessage }
+func (k Kind) Durable() bool {
+	return k == KindMessage || k >= KindMessageEdited && k <= KindMemberRole
+}
+
+// Membership reports whether events of this kind change the standing of
+// their Subject in the room.
+func (k Kind) Membership() bool { return k >= KindMemberInvited && k <= KindMemberRole }
 
 // Event is a fact about a room. It is immutable once it has left the store
 // or has been published: Body is shared by everyone who holds the event.
@@ -43,6 +72,21 @@ type Event struct {
 	// Tag is four random bytes stored with the event, for [Cursor].
 	Tag   uint32
 	Nonce Nonce
+	// Target is the seq of the message that an edit or deletion changes, 0 for
+	// other kinds.
+	Target uint64
+	// Subject is whom an event about membership, an erasure or a receipt is
+	// about.
+	Subject UserID
+	// Changed is the seq of the latest edit, deletion or erasure of a message,
+	// 0 if it is as it was posted; ChangedAt is that event's At. Body is the
+	// current one, and empty ({}) if Deleted. Together they are a message's
+	// current form: an event that was read before carries an older one.
+	Changed   uint64
+	ChangedAt time.Time
+	Deleted   bool
+	// Count is how many users are present, for the kinds about presence.
+	Count int
 	// Msgs counts the room's messages up to and including this event.
 	Msgs uint64
 	// Body is a JSON object whose fields depend on Kind; see [MessageBody].
@@ -57,20 +101,4 @@ type Event struct {
 // Cursor returns the place right after e.
 func (e *Event) Cursor() Cursor {
 	return Cursor{Epoch: e.Epoch, Seq: e.Seq, Tag: e.Tag, HasTag: true}
-}
-
-// Room is the state of one room's log.
-type Room struct {
-	ID RoomID
-	// Exists is false for a room that has no event yet; the other fields
-	// then describe the empty log that its first event would begin.
-	Exists bool
-	Title  string
-	Epoch  string
-	// Head is the highest committed seq, 0 for an empty log.
-	Head uint64
-	// Floor is the lowest seq still kept, 1 if nothing was trimmed.
-	Floor uint64
-	// Msgs counts messages from the beginning of the log, trimmed ones too.
-	Msgs uint64
 }

@@ -151,13 +151,13 @@ func (r *reader) end() error {
 // room reads roomColumns, save the number.
 func (r *row) room(epoch string) chat.Room {
 	room := chat.Room{
-		ID:     chat.RoomID(r.text(0)),
-		Exists: true,
-		Title:  r.text(1),
-		Epoch:  r.textOrNull(2),
-		Head:   uint64(r.int(3)),
-		Floor:  uint64(r.int(4)),
-		Msgs:   uint64(r.int(5)),
+		ID:       chat.RoomID(r.text(0)),
+		Exists:   true,
+		Settings: chat.Settings{Title: r.text(1)},
+		Epoch:    r.textOrNull(2),
+		Head:     uint64(r.int(3)),
+		Floor:    uint64(r.int(4)),
+		Msgs:     uint64(r.int(5)),
 	}
 	if room.Epoch == "" {
 		room.Epoch = epoch
