@@ -72,9 +72,10 @@ type Event struct {
 	// Tag is four random bytes stored with the event, for [Cursor].
 	Tag   uint32
 	Nonce Nonce
-	// Target is the seq of the message that an edit or deletion changes, 0 for
-	// other kinds.
-	Target uint64
+	// Target is the seq of the message that an edit or deletion changes and
+	// TargetID its id; 0 for other kinds.
+	Target   uint64
+	TargetID int64
 	// Subject is whom an event about membership, an erasure or a receipt is
 	// about.
 	Subject UserID
