@@ -22,6 +22,7 @@ const (
 	CloseStoreUnavailable CloseCode = 4005
 
 	CloseBadRequest    CloseCode = 4500
+	CloseRemoved       CloseCode = 4503 // the user was removed from the room
 	CloseRoomNotFound  CloseCode = 4504
 	CloseTooManyErrors CloseCode = 4509
 	CloseOrigin        CloseCode = 4511
