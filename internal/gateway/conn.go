@@ -63,7 +63,7 @@ func newConn(g *Gateway, up websocket.Upgraded, user chat.UserID) *conn {
 	c.closed.Add(1)
 	c.reader = websocket.NewReader(up.Conn, up.Early, websocket.Server, g.limits)
 	c.writer.init(up.Conn)
-	c.out = g.cfg.Services.Hub.Connect(c, user, bye)
+	c.out = g.cfg.Services.Hub.Connect(c, user, &dialect)
 	return c
 }
 

@@ -203,15 +203,28 @@ func (g *Gateway) Close() {
 // Framing puts text and close codes into WebSocket frames.
 var Framing = session.Framing{Text: websocket.AppendText, Close: closeFrame}
 
-// bye is kept so that the connections share one function value.
-var bye = Framing.Bye
+// dialect is that of the connections that ask for no other.
+var dialect = hub.Dialect{Profile: hub.Seed, Bye: Framing.Bye}
+
+// Encoder puts events into WebSocket frames, for hub.Config.
+var Encoder = hub.Encoder{
+	Durable: AppendEvent,
+	Passing: func(dst []byte, e *chat.Event, p hub.Profile) []byte {
+		switch e.Kind {
+		case chat.KindUserJoined, chat.KindUserLeft, chat.KindTyping, chat.KindTypingStopped:
+			if p == hub.Seed {
+				return AppendEvent(dst, e)
+			}
+		}
+		return dst
+	},
+}
 
 func closeFrame(dst []byte, code wire.CloseCode, reason string) []byte {
 	return websocket.AppendClose(dst, uint16(code), reason)
 }
 
-// AppendEvent appends a whole frame with an event, as hub.Config.Encode wants
-// it.
+// AppendEvent appends a whole frame with an event, as [hub.Encoder] wants it.
 func AppendEvent(dst []byte, e *chat.Event) []byte {
 	// The header's length depends on the payload's, so the payload is first
 	// put behind room for the longest header that it can need.

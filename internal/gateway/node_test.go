@@ -81,7 +81,7 @@ func newNodeOn(t testing.TB, parts below, l net.Listener, change ...func(*Config
 	n.rooms = room.New(room.Config{Store: n.store, Bus: b, AutoCreate: true, Log: log, Fatal: func(err error) { t.Error(err) }})
 	services := &session.Services{
 		Rooms:    n.rooms,
-		Hub:      hub.New(hub.Config{Bus: b, Log: n.rooms.Log(), Encode: AppendEvent, Logger: log, Loops: 2}),
+		Hub:      hub.New(hub.Config{Bus: b, Log: n.rooms.Log(), Encode: Encoder, Logger: log, Loops: 2}),
 		Presence: presence.New(presence.Config{Bus: b}),
 		Framing:  Framing,
 		Log:      log,

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"tertulia/chat"
+	"tertulia/internal/bus"
 	"tertulia/internal/store"
 )
 
@@ -13,24 +14,49 @@ type Sub struct {
 	feed *Feed
 	conn *Conn
 
-	// ended is set by Detach; a loop that still holds the Sub ignores it.
+	// ended is set by Detach, or by the loop when the user has been removed; a
+	// loop that still holds the Sub ignores it.
 	ended atomic.Bool
 
-	// index is the Sub's place in feed.subs, guarded by feed.mu; -1 before
-	// Start and after Detach.
-	index int
+	index int32 // the place in feed.subs, guarded by feed.mu; -1 if in none
+	place int32 // the place in conn.subs, guarded by conn.mu; -1 if in none
 
 	// Owned by the connection's loop once Start has been called.
-	cursor  uint64 // the last seq written
-	version uint64 // presence events up to it are in the snapshot
-	page    *chunk // what is being caught up from, nil if nothing
-	paging  bool   // a page is being read
-	due     uint64 // the pass for which conn.due holds this Sub
+	tag     uint32   // of the event at cursor, if tagged
+	cursor  uint64   // the last seq written or passed over
+	version uint64   // presence events up to it are in the snapshot
+	page    *page    // what is being caught up from, nil if nothing
+	marks   []Marker // not yet written
+	due     uint64   // the pass for which conn.due holds this Sub
 
 	// passed is the last passing event looked at. It is written by the loop
 	// and read by the hub's keeper.
 	passed atomic.Uint64
+	// end is the seq of the event with which the user was removed, 0 if that
+	// has not happened. It is set, under feed.mu, before the feed's head
+	// reaches it.
+	end atomic.Uint64
+
+	tagged  bool // owned by the loop
+	paging  bool // owned by the loop: a page is being read
+	started bool // guarded by feed.mu
+	woken   bool // in conn.woken; guarded by conn.mu
 }
+
+// Room returns the room that is read, "" for a user's topic.
+func (s *Sub) Room() chat.RoomID { return s.feed.room }
+
+// Conn returns the connection that reads.
+func (s *Sub) Conn() *Conn { return s.conn }
+
+// Cursor returns the place right after what has been written. It is called by
+// the functions of [Dialect] and [Marker] only.
+func (s *Sub) Cursor() chat.Cursor {
+	return chat.Cursor{Epoch: s.feed.epoch, Seq: s.cursor, Tag: s.tag, HasTag: s.tagged}
+}
+
+// moveTo sets the cursor to c.
+func (s *Sub) moveTo(c chat.Cursor) { s.cursor, s.tag, s.tagged = c.Seq, c.Tag, c.HasTag }
 
 // Gap says why a cursor could not be continued.
 type Gap int
@@ -55,7 +81,8 @@ type AttachOptions struct {
 	// begins at the head.
 	After *chat.Cursor
 	// Recent is how many of the newest events it wants to be shown, bounded
-	// by RecentBytes. None are given to a reader that can be continued.
+	// by RecentBytes; only those that its profile gets count. None are given to
+	// a reader that can be continued.
 	Recent      int
 	RecentBytes int
 }
@@ -76,20 +103,63 @@ type Attached struct {
 }
 
 // Attach puts a cursor of c into the room's feed. Nothing is delivered until
-// [Sub.Start], and nothing is missed between the two. Errors are
-// *chat.Error, or wrap the store's. The caller ends the Sub with Detach.
+// [Sub.Start], and nothing is missed between the two: neither an event nor the
+// user's removal. Who asks the store after Attach, and before Start, whether
+// the user may read the room learns of every removal, from there or from the
+// hub. Errors are *chat.Error, or wrap the store's. The caller ends the Sub
+// with Detach.
 func (h *Hub) Attach(ctx context.Context, c *Conn, id chat.RoomID, opt AttachOptions) (*Sub, Attached, error) {
-	f, err := h.feed(id)
+	f, err := h.feed(bus.RoomTopic(id), id)
 	if err != nil {
 		return nil, Attached{}, err
 	}
-	s := &Sub{feed: f, conn: c, index: -1}
+	s := &Sub{feed: f, conn: c, index: -1, place: -1}
 	at, err := f.attach(ctx, s, opt)
 	if err != nil {
-		h.release(f)
+		s.Detach()
 		return nil, Attached{}, err
 	}
 	return s, at, nil
+}
+
+// AttachUser lets c read what is published under its user's topic, after
+// [Sub.Start]. The events are passing ones, made by Encoder.Notice, and all of
+// them are for the profile [V1]. Errors and Detach are as for Attach.
+func (h *Hub) AttachUser(c *Conn) (*Sub, error) {
+	f, err := h.feed(bus.UserTopic(c.self), "")
+	if err != nil {
+		return nil, err
+	}
+	s := &Sub{feed: f, conn: c, index: -1, place: -1}
+	f.mu.Lock()
+	f.link(s)
+	f.mu.Unlock()
+	return s, nil
+}
+
+// link puts s among the feed's subscribers, from here on. The caller holds
+// f.mu.
+func (f *Feed) link(s *Sub) {
+	id := s.conn.loop.id
+	s.index = int32(len(f.subs[id]))
+	f.subs[id] = append(f.subs[id], s)
+	s.passed.Store(f.passing.last)
+}
+
+// unlink takes s out again; it does nothing the second time.
+func (f *Feed) unlink(s *Sub) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s.index < 0 {
+		return
+	}
+	list := &f.subs[s.conn.loop.id]
+	last := len(*list) - 1
+	moved := (*list)[last]
+	(*list)[s.index], moved.index = moved, s.index
+	(*list)[last] = nil
+	*list = (*list)[:last]
+	s.index = -1
 }
 
 func (f *Feed) attach(ctx context.Context, s *Sub, opt AttachOptions) (Attached, error) {
@@ -111,8 +181,7 @@ func (f *Feed) attach(ctx context.Context, s *Sub, opt AttachOptions) (Attached,
 		Gap:    gap,
 	}
 	at.Cursor.Tag, at.Cursor.HasTag = f.tail.tag(head)
-	s.cursor = head
-	s.passed.Store(f.passing.last)
+	f.link(s)
 	floor := f.floor
 	var known tail
 	if !resumed {
@@ -121,13 +190,18 @@ func (f *Feed) attach(ctx context.Context, s *Sub, opt AttachOptions) (Attached,
 	f.mu.Unlock()
 
 	if resumed {
-		s.cursor, at.Cursor = opt.After.Seq, *opt.After
+		at.Cursor = *opt.After
+		s.moveTo(at.Cursor)
 		return at, nil
 	}
+	s.moveTo(at.Cursor)
 	var err error
-	at.Recent, err = f.recent(ctx, &known, head, floor, opt)
+	at.Recent, err = f.recent(ctx, &known, head, floor, s.conn.dialect.Profile, opt)
 	if gap != GapNone {
-		at.From, at.To = floor, head-uint64(len(at.Recent))
+		at.From, at.To = floor, head
+		if len(at.Recent) > 0 {
+			at.To = at.Recent[0].Seq - 1
+		}
 		if gap == GapRetention {
 			at.From = opt.After.Seq + 1
 		}
@@ -172,83 +246,27 @@ func (f *Feed) judge(ctx context.Context, c chat.Cursor) (Gap, error) {
 	return GapNone, nil
 }
 
-// recent returns the newest events up to head: from the tail if it reaches
-// back far enough, else from the log.
-func (f *Feed) recent(ctx context.Context, known *tail, head, floor uint64, opt AttachOptions) ([]Recent, error) {
-	want := uint64(max(opt.Recent, 0))
-	if have := head + 1 - min(floor, head+1); want > have {
-		want = have
-	}
-	if want == 0 {
-		return nil, nil
-	}
-	first := head + 1 - want
-	k := known.find(first)
-	if k == nil && known.find(head) != nil && known.length() >= opt.RecentBytes {
-		k = &known.chunks[0] // the limit in bytes ends before the tail does
-		first = k.first
-	}
-	if k == nil {
-		page, err := f.hub.cfg.Log.Before(ctx, f.room, head+1, store.Limit{Events: int(want), Bytes: opt.RecentBytes})
-		if err != nil {
-			return nil, err
-		}
-		return newest(f.encode(page.Events), opt.RecentBytes), nil
-	}
-	list := make([]Recent, 0, want)
-	for seq := first; seq <= head; seq++ {
-		k := known.find(seq)
-		list = append(list, Recent{Seq: seq, Frame: k.frame(seq)})
-	}
-	return newest(list, opt.RecentBytes), nil
-}
-
-// newest cuts list from its old end to what fits into budget bytes.
-func newest(list []Recent, budget int) []Recent {
-	i := len(list)
-	for i > 0 && budget >= len(list[i-1].Frame) {
-		i--
-		budget -= len(list[i].Frame)
-	}
-	return list[i:]
-}
-
-func (f *Feed) encode(events []chat.Event) []Recent {
-	list := make([]Recent, len(events))
-	for i := range events {
-		list[i] = Recent{Seq: events[i].Seq, Frame: f.hub.cfg.Encode(nil, &events[i])}
-	}
-	return list
-}
-
 // Start begins delivery after the cursor. version is that of the presence
 // snapshot that the reader has been given: presence events up to it are left
-// out. What was queued by [Conn.Reply] before is written first.
-func (s *Sub) Start(version uint64) {
-	f, l := s.feed, s.conn.loop
+// out. The markers, in rising order of their places, are written among the
+// events. What was queued by [Conn.Reply] before is written first. It is called
+// once at most, and not after Detach.
+func (s *Sub) Start(version uint64, markers ...Marker) {
 	s.version = version
+	s.marks = markers
 	s.conn.addSub(s)
-	f.mu.Lock()
-	s.index = len(f.subs[l.id])
-	f.subs[l.id] = append(f.subs[l.id], s)
-	f.mu.Unlock()
-	s.conn.wakeAll()
+	s.feed.mu.Lock()
+	s.started = true
+	s.feed.mu.Unlock()
+	s.conn.wakeSub(s)
 }
 
-// Detach ends the subscription. It may be called once, also without Start.
+// Detach ends the subscription. Nothing of it is written after a reply that is
+// queued once Detach has returned; before such a reply there may still be some,
+// and [Dialect.Ended] may be under way. It is called once, also without Start.
 func (s *Sub) Detach() {
 	s.ended.Store(true)
-	f, l := s.feed, s.conn.loop
-	f.mu.Lock()
-	if s.index >= 0 {
-		subs := f.subs[l.id]
-		moved := subs[len(subs)-1]
-		subs[s.index], moved.index = moved, s.index
-		subs[len(subs)-1] = nil
-		f.subs[l.id] = subs[:len(subs)-1]
-		s.index = -1
-	}
-	f.mu.Unlock()
+	s.feed.unlink(s)
 	s.conn.removeSub(s)
-	f.hub.release(f)
+	s.feed.hub.release(s.feed)
 }

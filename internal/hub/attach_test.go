@@ -83,7 +83,7 @@ func TestRecent(t *testing.T) {
 			}
 			// A post is answered before it is published.
 			eventually(t, "the last event", func() bool { return len(warm.lines()) == 20 })
-			frame := len(encode(nil, &chat.Event{Kind: chat.KindMessage, Seq: 200, Body: chat.MessageBody("200 " + strings.Repeat("x", 90))}))
+			frame := len(encoder.Durable(nil, &chat.Event{Kind: chat.KindMessage, Seq: 200, Body: chat.MessageBody("200 " + strings.Repeat("x", 90))}))
 			for _, c := range []struct{ want, bytes, got int }{
 				{0, 1 << 20, 0}, {1, 1 << 20, 1}, {50, 1 << 20, 50}, {200, 1 << 20, 200}, {500, 1 << 20, 220},
 				{50, 10*frame + 5, 10}, {50, 0, 0},

@@ -30,7 +30,7 @@ type Transport interface {
 // Reason says why the hub itself ends a connection.
 type Reason int
 
-// The hub's reasons to end a connection. All of them are resumable.
+// The hub's reasons to end a connection. All but Removed are resumable.
 const (
 	// Slow: the reader lost presence events, being too far behind.
 	Slow Reason = 1 + iota
@@ -38,6 +38,9 @@ const (
 	Rewritten
 	// Unreadable: the store could not be read for a reader that is behind.
 	Unreadable
+	// Removed: the user has been removed from the room, and the connection's
+	// dialect has no other way to say so.
+	Removed
 )
 
 // maxReplyBytes bounds the replies that wait for a connection: beyond it
@@ -69,11 +72,11 @@ const (
 // does all its writing.
 type Conn struct {
 	// Fixed after construction.
-	loop *loop
-	out  Transport
-	self chat.UserID // whose passing events are left out
-	id   uint32
-	bye  func(Reason) []byte
+	loop    *loop
+	out     Transport
+	self    chat.UserID // whose passing events are left out
+	dialect *Dialect
+	id      uint32
 
 	// Owned by the loop.
 	pass uint64 // the pass that conn is in the work list for
@@ -82,20 +85,49 @@ type Conn struct {
 	mu      sync.Mutex
 	state   connState
 	queued  bool      // in the loop's list
-	all     bool      // look at all subs, not only at those of woken feeds
 	replies *replyBuf // whole frames; nil while none wait
 	last    []byte    // the close frame; set once, written after all else
 	drained chan struct{}
-	subs    []*Sub
+	subs    []*Sub // in no order
+	woken   []*Sub // what the next pass looks at, beside those of woken feeds
+	owner   any
 }
 
 // Connect makes the outgoing side of a connection. self is the user at the
-// other end. bye returns the frame that ends the connection for a reason of
-// the hub's. A Conn needs no closing; its Transport does.
-func (h *Hub) Connect(out Transport, self chat.UserID, bye func(Reason) []byte) *Conn {
+// other end, who is spoken to in d. A Conn needs no closing; its Transport does.
+func (h *Hub) Connect(out Transport, self chat.UserID, d *Dialect) *Conn {
 	id := h.connected.Add(1)
 	l := h.loops[int(id)%len(h.loops)]
-	return &Conn{loop: l, out: out, self: self, bye: bye, id: id}
+	return &Conn{loop: l, out: out, self: self, dialect: d, id: id}
+}
+
+// SetOwner gives c what the functions of its [Dialect] find again with Owner: a
+// session. It is called before the first [Sub.Start].
+func (c *Conn) SetOwner(owner any) {
+	c.mu.Lock()
+	c.owner = owner
+	c.mu.Unlock()
+}
+
+// Owner returns what SetOwner was given, nil before.
+func (c *Conn) Owner() any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.owner
+}
+
+// Cursors calls f with each started subscription that reads a room and has not
+// ended, in no order, and the place right after what has been written of it. It
+// is called by the functions of [Dialect] and [Marker] only; f calls no method
+// of c.
+func (c *Conn) Cursors(f func(s *Sub, at chat.Cursor)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.subs {
+		if s.Room() != "" && !s.ended.Load() {
+			f(s, s.Cursor())
+		}
+	}
 }
 
 // ID tells a node's connections apart in its log.
@@ -113,7 +145,7 @@ func (c *Conn) Reply(p []byte) {
 		c.replies = replyBufs.Get().(*replyBuf)
 	}
 	c.replies.frames = append(c.replies.frames, p...)
-	c.enqueue(false)
+	c.enqueue()
 }
 
 // Close writes what is queued, then the close frame p, then lets the
@@ -127,11 +159,11 @@ func (c *Conn) Close(p []byte) bool {
 	}
 	c.last = slices.Clone(p)
 	c.wakeWaiters()
-	c.enqueue(false)
+	c.enqueue()
 	return true
 }
 
-func (c *Conn) drop(r Reason) { c.Close(c.bye(r)) }
+func (c *Conn) drop(r Reason) { c.Close(c.dialect.Bye(r)) }
 
 // Gone tells the hub that the connection has ended; nothing more is written.
 // It is called by the connection's reader, once the transport has failed.
@@ -163,8 +195,7 @@ func (c *Conn) Wait() bool {
 }
 
 // enqueue puts c on its loop's list and unlocks c.mu, which the caller holds.
-func (c *Conn) enqueue(all bool) {
-	c.all = c.all || all
+func (c *Conn) enqueue() {
 	wake := !c.queued && c.state == connOpen
 	if wake {
 		c.queued = true
@@ -175,32 +206,67 @@ func (c *Conn) enqueue(all bool) {
 	}
 }
 
-// wakeAll has the loop look at all subscriptions.
-func (c *Conn) wakeAll() {
+// wakeSub has the loop look at subscriptions, in this order.
+func (c *Conn) wakeSub(subs ...*Sub) {
 	c.mu.Lock()
-	c.enqueue(true)
+	c.setWoken(subs)
+	c.enqueue()
+}
+
+// setWoken notes what is to be looked at. The caller holds c.mu.
+func (c *Conn) setWoken(subs []*Sub) {
+	for _, s := range subs {
+		if !s.woken && c.state != connClosed {
+			s.woken = true
+			c.woken = append(c.woken, s)
+		}
+	}
+}
+
+// takeWoken appends to subs what is to be looked at now.
+func (c *Conn) takeWoken(subs []*Sub) []*Sub {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queued = false
+	if c.state != connOpen {
+		return subs // once it is open again
+	}
+	for _, s := range c.woken {
+		s.woken = false
+	}
+	subs = append(subs, c.woken...)
+	c.woken = nil
+	return subs
 }
 
 func (c *Conn) addSub(s *Sub) {
 	c.mu.Lock()
+	s.place = int32(len(c.subs))
 	c.subs = append(c.subs, s)
 	c.mu.Unlock()
 }
 
 func (c *Conn) removeSub(s *Sub) {
 	c.mu.Lock()
-	if i := slices.Index(c.subs, s); i >= 0 {
-		c.subs = slices.Delete(c.subs, i, i+1)
+	defer c.mu.Unlock()
+	if s.place < 0 {
+		return
 	}
-	c.mu.Unlock()
+	last := len(c.subs) - 1
+	moved := c.subs[last]
+	c.subs[s.place], moved.place = moved, s.place
+	c.subs[last] = nil
+	c.subs = c.subs[:last]
+	s.place = -1
 }
 
 // takeReplies empties the queue into buf. ok is false if nothing may be
-// written now.
+// written now; what is due is then looked at again later.
 func (c *Conn) takeReplies(buf []byte) (_, last []byte, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state != connOpen {
+		c.setWoken(c.due)
 		return buf, nil, false
 	}
 	if c.replies != nil {
@@ -223,7 +289,7 @@ func (c *Conn) wakeWaiters() {
 // closeLocked ends all writing. The caller holds c.mu.
 func (c *Conn) closeLocked() {
 	c.state = connClosed
-	c.replies = nil
+	c.replies, c.woken = nil, nil
 	c.wakeWaiters()
 }
 
@@ -262,7 +328,7 @@ func (c *Conn) block(batch []byte, sent int, last bool) {
 			c.state = connOpen
 		}
 		c.queued = false
-		c.enqueue(true)
+		c.enqueue()
 	}
 	if !c.loop.hub.spawn(writer) {
 		c.fail()

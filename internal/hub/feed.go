@@ -21,15 +21,18 @@ const gapRetry = time.Second
 // gapLimit is one read of the log for a gap.
 var gapLimit = store.Limit{Events: 256, Bytes: 256 << 10}
 
-// Feed is one room's recent tail in a node's memory.
+// Feed is one room's recent tail in a node's memory. A feed of a user's topic
+// has no log and no room; what comes there is passing, whatever its kind.
 type Feed struct {
 	hub   *Hub
-	room  chat.RoomID
+	topic bus.Topic
+	room  chat.RoomID   // "" for a user's
 	ready chan struct{} // closed when open is over
 
-	// openErr and topic are written before ready is closed.
-	openErr error
-	topic   bus.Subscription
+	// These are written before ready is closed.
+	openErr  error
+	listener bus.Subscription
+	epoch    string
 
 	active atomic.Bool // something durable has come since the last check
 
@@ -43,16 +46,16 @@ type Feed struct {
 	dirty []bool
 
 	mu      sync.Mutex
-	epoch   string
 	floor   uint64
 	next    uint64 // the seq that is taken next; 0 until open has read the log
 	tail    tail
+	changes changes
 	passing passing
 	held    []*chat.Event // durable events beyond next, in no order
 	filling bool          // one goroutine reads what is missing
 	closed  bool
 	gap     *time.Timer
-	subs    [][]*Sub // by loop
+	subs    [][]*Sub // by loop, from Attach on
 }
 
 // view is what one loop has noted of a feed for one pass.
@@ -60,13 +63,15 @@ type view struct {
 	pass    uint64
 	head    uint64
 	tail    tail
+	changes changes
 	passing passing
 }
 
-func newFeed(h *Hub, id chat.RoomID) *Feed {
+func newFeed(h *Hub, topic bus.Topic, id chat.RoomID) *Feed {
 	n := len(h.loops)
 	return &Feed{
 		hub:   h,
+		topic: topic,
 		room:  id,
 		ready: make(chan struct{}),
 		views: make([]view, n),
@@ -84,18 +89,23 @@ func (f *Feed) isReady() bool {
 	}
 }
 
-// open listens to the room's topic, and only then reads the end of its log:
+// open listens to the topic, and only then reads the end of the room's log:
 // what is stored after the read is also heard.
 func (f *Feed) open() {
 	defer close(f.ready)
 	ctx, cancel := context.WithTimeout(f.hub.ctx, openTimeout)
 	defer cancel()
-	topic, err := f.hub.cfg.Bus.Subscribe(ctx, bus.RoomTopic(f.room), f.take)
-	if err != nil {
-		f.openErr = fmt.Errorf("listen to room %s: %w", f.room, err)
+	var err error
+	if f.listener, err = f.hub.cfg.Bus.Subscribe(ctx, f.topic, f.take); err != nil {
+		f.openErr = fmt.Errorf("listen to %s: %w", f.topic, err)
 		return
 	}
-	f.topic = topic
+	if f.room == "" {
+		f.mu.Lock()
+		f.next = 1
+		f.mu.Unlock()
+		return
+	}
 	limit := store.Limit{Events: warmEvents, Bytes: f.hub.cfg.TailBytes / 2}
 	page, err := f.hub.cfg.Log.Before(ctx, f.room, 0, limit)
 	if err != nil {
@@ -108,8 +118,8 @@ func (f *Feed) open() {
 	f.next = page.Room.Head + 1
 	if n := len(page.Events); n > 0 {
 		f.next = page.Events[0].Seq
-		for i := range page.Events {
-			f.append(&page.Events[i])
+		for i := range page.Events { // in their current form: nothing is to be forgotten
+			f.add(&page.Events[i])
 		}
 	}
 	f.takeHeld()
@@ -119,8 +129,8 @@ func (f *Feed) open() {
 // close ends the feed; nobody refers to it any more. It may be called twice.
 func (f *Feed) close() {
 	<-f.ready
-	if f.topic != nil {
-		f.topic.Close()
+	if f.listener != nil {
+		f.listener.Close()
 	}
 	f.mu.Lock()
 	f.closed = true
@@ -138,7 +148,7 @@ func (f *Feed) take(events []chat.Event) {
 	for i := range events {
 		e := &events[i]
 		switch {
-		case !e.Kind.Durable():
+		case f.room == "" || !e.Kind.Durable():
 			changed = f.takePassing(e) || changed
 		case f.next == 0:
 			f.hold(e)
@@ -181,13 +191,20 @@ func (f *Feed) wake(loops uint64) {
 	}
 }
 
-// append takes the event of f.next. The caller holds f.mu.
+// append takes the event of f.next, and does what it says to the feed. The
+// caller holds f.mu.
 func (f *Feed) append(e *chat.Event) {
-	buf := f.hub.scratch()
-	*buf = f.hub.cfg.Encode((*buf)[:0], e)
-	f.tail.add(e.Seq, *buf, e.Tag, f.hub.cfg.TailBytes)
-	f.hub.putScratch(buf)
-	f.next = e.Seq + 1
+	if c, ok := changeOf(e); ok {
+		f.changes.add(c)
+		f.tail.forget(c.last)
+	}
+	switch e.Kind {
+	case chat.KindMemberRemoved, chat.KindMemberBanned:
+		f.endMember(e.Subject, e.Seq)
+	case chat.KindMemberAdded:
+		f.readmit(e.Subject)
+	}
+	f.add(e)
 	f.active.Store(true)
 	if f.hub.debugging() {
 		readers := 0
@@ -198,17 +215,52 @@ func (f *Feed) append(e *chat.Event) {
 	}
 }
 
+// add puts the event of f.next into the tail. The caller holds f.mu.
+func (f *Feed) add(e *chat.Event) {
+	buf := f.hub.scratch()
+	*buf = f.hub.cfg.Encode.Durable((*buf)[:0], e)
+	f.tail.add(e.Seq, *buf, e.Tag, f.hub.cfg.Encode.hides(e), f.hub.cfg.TailBytes)
+	f.hub.putScratch(buf)
+	f.next = e.Seq + 1
+}
+
+// endMember has the user's subscriptions end right after the event of seq. The
+// caller holds f.mu.
+func (f *Feed) endMember(user chat.UserID, seq uint64) {
+	for _, subs := range f.subs {
+		for _, s := range subs {
+			if s.conn.self == user {
+				s.end.CompareAndSwap(0, seq)
+			}
+		}
+	}
+}
+
+// readmit takes back endMember for those that have not been started. The
+// caller holds f.mu.
+func (f *Feed) readmit(user chat.UserID) {
+	for _, subs := range f.subs {
+		for _, s := range subs {
+			if !s.started && s.conn.self == user {
+				s.end.Store(0)
+			}
+		}
+	}
+}
+
 // takePassing keeps a passing event for the subscribers there are.
 func (f *Feed) takePassing(e *chat.Event) bool {
 	if f.next == 0 {
 		return false // nobody can have subscribed yet
 	}
-	f.passing.add(passingEvent{
-		head:     f.next - 1,
-		frame:    f.hub.cfg.Encode(nil, e),
-		actor:    e.Actor.ID,
-		presence: e.Version,
-	})
+	var p passingEvent
+	if f.room == "" {
+		p = f.hub.encodeNotice(e)
+	} else {
+		p = f.hub.encodePassing(e)
+	}
+	p.head = f.next - 1
+	f.passing.add(p)
 	return true
 }
 
@@ -330,6 +382,13 @@ func (f *Feed) readGap() {
 	}
 }
 
+// changeCount returns how many changes of its log the feed has taken.
+func (f *Feed) changeCount() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.changes.count
+}
+
 // head returns the seq of the newest event that the feed has.
 func (f *Feed) head() uint64 {
 	f.mu.Lock()
@@ -361,8 +420,8 @@ func (f *Feed) evict(room chat.Room) {
 	h.cfg.Logger.Error("the log of a room was rewritten below its readers", "room_id", f.room, "epoch", room.Epoch, "head", room.Head)
 	h.mu.Lock()
 	unread := false
-	if h.feeds[f.room] == f {
-		delete(h.feeds, f.room)
+	if h.feeds[f.topic] == f {
+		delete(h.feeds, f.topic)
 		if unread = f.refs == 0; unread {
 			h.idle--
 		}
@@ -392,6 +451,7 @@ func (f *Feed) note(l *loop) *view {
 		v.pass = l.passes
 		v.head = f.next - 1
 		v.tail = f.tail.snapshot(v.tail.chunks)
+		v.changes = f.changes
 		v.passing = f.passing
 		f.mu.Unlock()
 		l.noted = append(l.noted, v)
@@ -403,6 +463,7 @@ func (f *Feed) note(l *loop) *view {
 func (v *view) forget() {
 	clear(v.tail.chunks)
 	v.tail.chunks = v.tail.chunks[:0]
+	v.changes = changes{}
 	v.passing = passing{}
 }
 

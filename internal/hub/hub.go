@@ -23,8 +23,8 @@ type Config struct {
 	// replies to all local posts in the result have been queued; that is what
 	// keeps an acknowledgement before its author's own copy.
 	Log store.Reader
-	// Encode appends one whole frame for e to dst.
-	Encode func(dst []byte, e *chat.Event) []byte
+	// Encode makes the frames.
+	Encode Encoder
 
 	// Loops is the number of delivery loops; default GOMAXPROCS, at most 64.
 	Loops int
@@ -78,7 +78,7 @@ type Hub struct {
 	pages   pages
 
 	mu    sync.Mutex
-	feeds map[chat.RoomID]*Feed
+	feeds map[bus.Topic]*Feed
 	idle  int // feeds without a subscriber
 }
 
@@ -97,7 +97,7 @@ func New(cfg Config) *Hub {
 	}
 	h := &Hub{
 		cfg:   cfg,
-		feeds: make(map[chat.RoomID]*Feed),
+		feeds: make(map[bus.Topic]*Feed),
 		reads: make(chan struct{}, pageReads),
 		pages: make(pages),
 	}
@@ -137,19 +137,20 @@ func (h *Hub) Close() {
 	}
 }
 
-// feed returns the open feed of a room with one more reference, opening it if
-// there is none. The caller gives the reference back with release.
-func (h *Hub) feed(id chat.RoomID) (*Feed, error) {
+// feed returns the open feed of a topic with one more reference, opening it if
+// there is none. id is the room whose topic it is, "" if it is a user's. The
+// caller gives the reference back with release.
+func (h *Hub) feed(topic bus.Topic, id chat.RoomID) (*Feed, error) {
 	h.mu.Lock()
 	if h.feeds == nil {
 		h.mu.Unlock()
 		return nil, chat.Errorf(chat.ShuttingDown, "The server is stopping; connect again in a moment.")
 	}
-	f := h.feeds[id]
+	f := h.feeds[topic]
 	first := f == nil
 	if first {
-		f = newFeed(h, id)
-		h.feeds[id] = f
+		f = newFeed(h, topic, id)
+		h.feeds[topic] = f
 	} else if f.refs == 0 {
 		h.idle--
 	}
@@ -172,11 +173,11 @@ func (h *Hub) feed(id chat.RoomID) (*Feed, error) {
 func (h *Hub) release(f *Feed) {
 	h.mu.Lock()
 	f.refs--
-	current := h.feeds[f.room] == f // not evicted, and the hub is open
+	current := h.feeds[f.topic] == f // not evicted, and the hub is open
 	forget := f.refs == 0 && (f.openErr != nil || !current)
 	switch {
 	case forget && current:
-		delete(h.feeds, f.room)
+		delete(h.feeds, f.topic)
 	case f.refs == 0 && current:
 		h.idle++
 		f.idleSince = time.Now()
@@ -234,11 +235,11 @@ func (h *Hub) closeIdle() {
 	var closing []*Feed
 	h.mu.Lock()
 	now := time.Now()
-	for id, f := range h.feeds {
+	for topic, f := range h.feeds {
 		if f.refs > 0 || now.Sub(f.idleSince) < idleAfter && h.idle <= h.cfg.IdleFeeds {
 			continue
 		}
-		delete(h.feeds, id)
+		delete(h.feeds, topic)
 		h.idle--
 		closing = append(closing, f)
 	}
@@ -257,9 +258,9 @@ const headPage = 1000
 func (h *Hub) checkHeads(all bool) {
 	known := make(map[chat.RoomID]*Feed)
 	h.mu.Lock()
-	for id, f := range h.feeds {
-		if f.refs > 0 && f.isReady() && (f.active.Swap(false) || all) {
-			known[id] = f
+	for _, f := range h.feeds {
+		if f.refs > 0 && f.room != "" && f.isReady() && (f.active.Swap(false) || all) {
+			known[f.room] = f
 		}
 	}
 	h.mu.Unlock()

@@ -107,7 +107,7 @@ func TestGapIsReadFromTheLog(t *testing.T) {
 		w.join(r, "1", AttachOptions{})
 		w.post("1", "a", "one")
 		two := w.post("1", "a", "two")
-		w.hub.feeds["1"].take([]chat.Event{two})
+		w.hub.feeds[bus.RoomTopic("1")].take([]chat.Event{two})
 		settle()
 		r.wantSeqs(t, 1, 0)
 		time.Sleep(defaultGapWait)
@@ -307,6 +307,28 @@ func TestPresenceBeforeTheSnapshotIsLeftOut(t *testing.T) {
 		settle()
 		if got := strings.Join(r.lines(), "|"); got != "passing 2 u3 4" {
 			t.Errorf("delivered %q, want version 4 alone", got)
+		}
+		sub.Detach()
+	})
+}
+
+// Passing events wait for a reader between Attach and Start, however long that
+// takes.
+func TestPassingEventsWaitForStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, local.New(), nil)
+		defer w.close()
+		r := w.reader("r", -1)
+		sub, _, err := w.hub.Attach(context.Background(), r.conn, "1", AttachOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.bus.Publish(bus.RoomTopic("1"), []chat.Event{{Room: "1", Kind: chat.KindUserJoined, Actor: chat.User{ID: "a"}, Version: 4}})
+		time.Sleep(3 * defaultHeadCheck)
+		sub.Start(3)
+		settle()
+		if got := strings.Join(r.lines(), "|"); got != "passing 2 a 4" {
+			t.Errorf("delivered %q, want the event from before Start", got)
 		}
 		sub.Detach()
 	})

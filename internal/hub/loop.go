@@ -24,6 +24,8 @@ type loop struct {
 	feeds  []*Feed // taken from dirty
 	conns  []*Conn
 	pages  []pageRead
+	subs   []*Sub // of one connection, for a moment
+	again  []*Sub // of one connection: what the next pass looks at
 
 	mu         sync.Mutex
 	dirtyFeeds []*Feed
@@ -76,27 +78,30 @@ func (l *loop) run() {
 
 // deliver is one pass: all that waits, one write a connection. The heads of
 // the feeds are noted before the replies are taken; see the package's second
-// promise.
+// promise. What a connection has been woken for comes before what its feeds
+// have been woken for: it has waited longer.
 func (l *loop) deliver() {
 	l.passes++
 	l.take()
 	for _, p := range l.pages {
 		l.turnPage(p)
 	}
-	for _, f := range l.feeds {
-		l.noteFeed(f)
-	}
 	for _, c := range l.conns {
 		l.noteConn(c)
 	}
+	for _, f := range l.feeds {
+		l.noteFeed(f)
+	}
 	for _, c := range l.work {
 		l.serve(c)
+		c.forgetDue()
 	}
 	for _, v := range l.noted {
 		v.forget()
 	}
 	clear(l.noted)
 	l.noted = l.noted[:0]
+	clear(l.subs[:cap(l.subs)])
 	clear(l.work)
 	clear(l.feeds)
 	clear(l.conns)
@@ -122,7 +127,9 @@ func (l *loop) noteFeed(f *Feed) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, s := range f.subs[l.id] {
-		l.include(s)
+		if s.started {
+			l.include(s)
+		}
 	}
 }
 
@@ -139,28 +146,28 @@ func (l *loop) include(s *Sub) {
 func (l *loop) includeConn(c *Conn) {
 	if c.pass != l.passes {
 		c.pass = l.passes
-		clear(c.due)
-		c.due = c.due[:0]
 		l.work = append(l.work, c)
 	}
 }
 
+// keptDue is how many places for what is due a connection keeps.
+const keptDue = 8
+
+// forgetDue ends a pass for c.
+func (c *Conn) forgetDue() {
+	clear(c.due)
+	c.due = c.due[:0]
+	if cap(c.due) > keptDue {
+		c.due = nil
+	}
+}
+
 // noteConn puts a woken connection on the work list: for its replies, and
-// for all its subscriptions if it asks for that.
+// for the subscriptions that it has been woken for.
 func (l *loop) noteConn(c *Conn) {
 	l.includeConn(c)
-	c.mu.Lock()
-	c.queued = false
-	all := c.all && c.state == connOpen
-	if all {
-		c.all = false
-	}
-	var subs []*Sub
-	if all {
-		subs = append(subs, c.subs...)
-	}
-	c.mu.Unlock()
-	for _, s := range subs {
+	l.subs = c.takeWoken(l.subs[:0])
+	for _, s := range l.subs {
 		s.feed.note(l)
 		l.include(s)
 	}
@@ -171,13 +178,10 @@ func (l *loop) noteConn(c *Conn) {
 func (l *loop) serve(c *Conn) {
 	buf, last, ok := c.takeReplies(l.buf[:0])
 	if !ok {
-		return // the goroutine that writes wakes it with all its subs
+		return // the goroutine that writes wakes it
 	}
 	b := batch{buf: buf}
-	more := false
-	for _, s := range c.due {
-		more = l.gather(&b, s) || more
-	}
+	l.gatherDue(&b, c)
 	if last != nil {
 		b.add(last)
 	}
@@ -189,8 +193,39 @@ func (l *loop) serve(c *Conn) {
 	if cap(l.buf) > 2*maxBatchBytes {
 		l.buf = make([]byte, 0, maxBatchBytes)
 	}
-	if more {
-		c.wakeAll()
+	if len(l.again) > 0 {
+		c.wakeSub(l.again...)
+		clear(l.again)
+		l.again = l.again[:0]
+	}
+}
+
+// gatherDue shares the batch among what is due, in rounds: each subscription
+// gets an equal part of what is left, so that one that is far behind does not
+// hold up the others. What is left over goes to the next pass: first those that
+// got nothing in the last round, then those that have more.
+func (l *loop) gatherDue(b *batch, c *Conn) {
+	if len(c.due) == 1 { // as it is nearly always
+		if l.gather(b, c.due[0], maxBatchBytes) {
+			l.again = append(l.again, c.due[0])
+		}
+		return
+	}
+	l.subs = append(l.subs[:0], c.due...)
+	round := l.subs
+	for len(round) > 0 {
+		part := (maxBatchBytes - b.size()) / len(round)
+		more := round[:0]
+		for i, s := range round {
+			if b.size() >= maxBatchBytes {
+				l.again = append(append(l.again, round[i:]...), more...)
+				return
+			}
+			if l.gather(b, s, b.size()+max(part, 1)) {
+				more = append(more, s)
+			}
+		}
+		round = more
 	}
 }
 
@@ -241,6 +276,14 @@ func (b *batch) addShared(p []byte) {
 	b.add(p)
 }
 
+// flat returns the batch as a buffer of its own, to append to.
+func (b *batch) flat() []byte {
+	if b.shared != nil {
+		b.add(nil)
+	}
+	return b.buf
+}
+
 func (b *batch) bytes() []byte {
 	if b.shared != nil {
 		return b.shared
@@ -258,9 +301,9 @@ func (b *batch) keep() []byte {
 	return slices.Clone(b.buf)
 }
 
-// gather adds what s lacks up to the noted head, within the batch's budget.
-// more says that something is left that could be added now.
-func (l *loop) gather(b *batch, s *Sub) (more bool) {
+// gather adds what s lacks up to the noted head, until the batch has full
+// bytes. more says that something is left that could be added now.
+func (l *loop) gather(b *batch, s *Sub, full int) (more bool) {
 	if s.ended.Load() {
 		return false
 	}
@@ -269,39 +312,146 @@ func (l *loop) gather(b *batch, s *Sub) (more bool) {
 		s.conn.drop(Slow)
 		return false
 	}
-	for _, e := range v.passing.after(s.passed.Load()) {
-		if done, more := l.advance(b, s, v, e.head); !done {
+	head := v.head
+	end := s.end.Load()
+	ends := end != 0 && end <= head
+	if ends {
+		head = end
+	}
+	events := v.passing.after(s.passed.Load())
+	for i := range events {
+		e := &events[i]
+		if ends && e.head >= end {
+			break
+		}
+		if b.size() >= full {
+			return true
+		}
+		if done, more := l.advance(b, s, v, e.head, full); !done {
 			return more
 		}
 		s.passed.Store(e.n)
-		if e.actor != s.conn.self && (e.presence == 0 || e.presence > s.version) {
-			b.addShared(e.frame)
-		}
+		l.addPassing(b, s, e)
 	}
-	_, more = l.advance(b, s, v, v.head)
+	done, more := l.advance(b, s, v, head, full)
+	if done && ends {
+		l.end(b, s)
+	}
 	return more
 }
 
-// advance adds durable events until the cursor is at upto. If it does not get
-// there, more says whether that is for want of budget; otherwise a page is
-// being read, which wakes the connection.
-func (l *loop) advance(b *batch, s *Sub, v *view, upto uint64) (done, more bool) {
-	for s.cursor < upto {
-		budget := maxBatchBytes - b.size()
-		if budget <= 0 {
+// addPassing adds a passing event, if it is for s.
+func (l *loop) addPassing(b *batch, s *Sub, e *passingEvent) {
+	frame := e.frames[s.conn.dialect.Profile]
+	if len(frame) == 0 || e.cause != "" && e.cause == s.conn.self || e.version != 0 && e.version <= s.version {
+		return
+	}
+	if wrap := s.conn.dialect.Wrap; wrap != nil {
+		b.buf = wrap(b.flat(), s, 0, l.hub.cfg.Encode.payload(frame))
+		return
+	}
+	b.addShared(frame)
+}
+
+// advance adds durable events, and the markers among them, until the cursor is
+// at upto. If it does not get there, more says whether that is for want of
+// room; otherwise a page is being read, which wakes s.
+func (l *loop) advance(b *batch, s *Sub, v *view, upto uint64, full int) (done, more bool) {
+	for {
+		stop := upto
+		if len(s.marks) > 0 {
+			stop = l.addMarks(b, s, upto)
+		}
+		if s.cursor >= upto {
+			return true, false
+		}
+		if b.size() >= full {
 			return false, true
 		}
-		from := s.page
-		if from == nil || from.last() <= s.cursor {
-			s.page = nil
-			if from = v.tail.find(s.cursor + 1); from == nil {
-				l.readPage(s)
-				return false, false
-			}
+		from := s.source(v)
+		if from == nil {
+			l.readPage(s)
+			return false, false
 		}
-		frames, last := from.after(s.cursor, upto, budget)
-		b.addShared(frames)
-		s.cursor = last
+		l.addEvents(b, s, from, stop, full-b.size())
 	}
-	return true, false
+}
+
+// source returns where the event after the cursor is, nil if that is neither in
+// the page that s has nor in the tail.
+func (s *Sub) source(v *view) *chunk {
+	if p := s.page; p != nil {
+		if p.last() > s.cursor && !v.changes.touch(s.cursor+1, p.last(), p.changes) {
+			return &p.chunk
+		}
+		s.page = nil
+	}
+	return v.tail.find(s.cursor + 1)
+}
+
+// addEvents moves the cursor on within from, to upto at most, by as many events
+// as fit into budget bytes, one at least.
+func (l *loop) addEvents(b *batch, s *Sub, from *chunk, upto uint64, budget int) {
+	d := s.conn.dialect
+	if d.Profile == Seed && len(from.hidden) > 0 {
+		last, hidden := from.run(s.cursor+1, upto)
+		if hidden {
+			s.moveWithin(from, last)
+			return
+		}
+		upto = last
+	}
+	frames, last := from.after(s.cursor, upto, budget)
+	if d.Wrap == nil {
+		b.addShared(frames)
+		s.moveWithin(from, last)
+		return
+	}
+	for seq := s.cursor + 1; seq <= last; seq++ {
+		s.moveWithin(from, seq)
+		b.buf = d.Wrap(b.flat(), s, seq, l.hub.cfg.Encode.payload(from.frame(seq)))
+	}
+}
+
+// moveWithin sets the cursor to an event of k.
+func (s *Sub) moveWithin(k *chunk, seq uint64) { s.cursor, s.tag, s.tagged = seq, k.tag(seq), true }
+
+// addMarks adds the markers whose place has come, and returns how far events
+// may be added before the next one, upto at most.
+func (l *loop) addMarks(b *batch, s *Sub, upto uint64) uint64 {
+	for len(s.marks) > 0 {
+		if at := s.marks[0].At; at > s.cursor {
+			return min(at, upto)
+		}
+		l.addMade(b, s, s.marks[0].Make)
+		s.marks = s.marks[1:]
+	}
+	s.marks = nil
+	return upto
+}
+
+// addMade adds the frame that a function of the dialect makes.
+func (l *loop) addMade(b *batch, s *Sub, appendFrame func([]byte, *Sub) []byte) {
+	wrap := s.conn.dialect.Wrap
+	if wrap == nil {
+		b.buf = appendFrame(b.flat(), s)
+		return
+	}
+	if payload := appendFrame(nil, s); len(payload) > 0 {
+		b.buf = wrap(b.flat(), s, 0, payload)
+	}
+}
+
+// end ends s after the event with which its user was removed.
+func (l *loop) end(b *batch, s *Sub) {
+	if !s.ended.CompareAndSwap(false, true) {
+		return
+	}
+	s.marks, s.page = nil, nil
+	s.feed.unlink(s)
+	if ended := s.conn.dialect.Ended; ended != nil {
+		l.addMade(b, s, ended)
+	} else {
+		s.conn.drop(Removed)
+	}
 }

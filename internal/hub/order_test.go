@@ -25,7 +25,7 @@ func TestHeadsAreNotedBeforeRepliesAreTaken(t *testing.T) {
 	// event that came after it. Were the replies taken already, the event would
 	// go without.
 	f.mu.Lock()
-	r.conn.wakeAll()
+	r.conn.wakeSub(r.sub)
 	time.Sleep(10 * time.Millisecond) // for the pass to begin; the result does not depend on it
 	r.conn.Reply([]byte("reply\n"))
 	f.append(&chat.Event{Room: "1", Kind: chat.KindMessage, Seq: 1, Epoch: f.epoch, Body: []byte("{}")})

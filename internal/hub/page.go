@@ -19,11 +19,20 @@ type pageKey struct {
 	after uint64
 }
 
+// page is a piece of the past. It is shared by its readers and not changed.
+type page struct {
+	chunk
+	// changes is how many changes of the log its feed had taken before it was
+	// read: it has the events in the form that these left them in. A later
+	// change to one of them makes the page void.
+	changes uint64
+}
+
 // pageRead is a page for one subscription, or the error that kept it from
 // being read.
 type pageRead struct {
 	sub  *Sub
-	page *chunk // nil if the log has nothing after the cursor
+	page *page // nil if the log has nothing after the cursor
 	err  error
 }
 
@@ -54,7 +63,7 @@ func (h *Hub) wantPage(key pageKey, s *Sub) {
 
 // fetchPage reads one page and gives it to everyone who waits for it.
 func (h *Hub) fetchPage(key pageKey) {
-	var page *chunk
+	var page *page
 	var err error
 	select {
 	case h.reads <- struct{}{}:
@@ -72,18 +81,20 @@ func (h *Hub) fetchPage(key pageKey) {
 	}
 }
 
-func (h *Hub) loadPage(key pageKey) (*chunk, error) {
+func (h *Hub) loadPage(key pageKey) (*page, error) {
 	ctx, cancel := context.WithTimeout(h.ctx, openTimeout)
 	defer cancel()
+	changes := key.feed.changeCount()
 	p, err := h.cfg.Log.After(ctx, key.feed.room, key.after, store.Limit{Events: pageEvents, Bytes: pageBytes})
 	if err != nil || len(p.Events) == 0 {
 		return nil, err
 	}
-	c := &chunk{first: p.Events[0].Seq}
+	r := &page{chunk: chunk{first: p.Events[0].Seq}, changes: changes}
 	for i := range p.Events {
-		c.add(h.cfg.Encode(nil, &p.Events[i]), p.Events[i].Tag)
+		e := &p.Events[i]
+		r.add(h.cfg.Encode.Durable(nil, e), e.Tag, h.cfg.Encode.hides(e))
 	}
-	return c, nil
+	return r, nil
 }
 
 // turnPage gives a reader the page that was read for it.
@@ -105,6 +116,6 @@ func (l *loop) turnPage(r pageRead) {
 		l.hub.wantPage(pageKey{s.feed, s.cursor}, s)
 	default:
 		s.page = r.page
-		s.conn.wakeAll()
+		s.conn.wakeSub(s)
 	}
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"slices"
 
 	"tertulia/chat"
@@ -12,14 +13,71 @@ import (
 // date never loses one.
 const maxPassing = 2048
 
-// passingEvent is a typing or presence event as it waits for its readers.
+// passingEvent is an event that is not in the log, as it waits for its
+// readers.
 type passingEvent struct {
-	n     uint64 // 1, 2, 3… within the feed
-	head  uint64 // the feed's head when it came: it is written after that
-	frame []byte
-	actor chat.UserID
-	// presence is the event's version, 0 for typing.
-	presence uint64
+	n      uint64           // 1, 2, 3… within the feed
+	head   uint64           // the feed's head when it came: it is written after that
+	frames [profiles][]byte // nil for a profile that does not get it
+	cause  chat.UserID      // who does not get it, "" if everyone does
+	state  state
+	// version is that of presence, 0 for other events.
+	version uint64
+}
+
+// state is what a passing event is the newest word on: a newer event of the
+// same state makes it needless.
+type state struct {
+	class class
+	of    string
+}
+
+// class says what may be dropped when too much waits.
+type class uint8
+
+const (
+	// typing and receipts go first, and in silence.
+	typing class = iota
+	receipt
+	// presence and what follows may not be lost: a reader that has missed it is
+	// sent away.
+	presence
+	crowd
+	notice // notice+k is the notice of kind k
+)
+
+func (c class) needed() bool { return c >= presence }
+
+// stateOf says what a room's passing event is about.
+func stateOf(e *chat.Event) state {
+	switch e.Kind {
+	case chat.KindReceipt:
+		return state{receipt, string(e.Subject)}
+	case chat.KindUserJoined, chat.KindUserLeft:
+		return state{presence, string(e.Actor.ID)}
+	case chat.KindPresenceCount:
+		return state{class: crowd}
+	}
+	return state{typing, string(e.Actor.ID)}
+}
+
+// encodePassing makes a room's passing event for those who will read it.
+func (h *Hub) encodePassing(e *chat.Event) passingEvent {
+	p := passingEvent{cause: e.Actor.ID, state: stateOf(e), version: e.Version}
+	p.frames[Seed] = h.cfg.Encode.Passing(nil, e, Seed)
+	p.frames[V1] = h.cfg.Encode.Passing(nil, e, V1)
+	if bytes.Equal(p.frames[Seed], p.frames[V1]) {
+		p.frames[V1] = p.frames[Seed]
+	}
+	return p
+}
+
+// encodeNotice makes an event of a user's topic. All connections of the user
+// get it, also the one that caused it.
+func (h *Hub) encodeNotice(e *chat.Event) passingEvent {
+	p := passingEvent{state: state{notice + class(e.Kind), string(e.Room)}}
+	p.frames[V1] = h.cfg.Encode.Notice(nil, e)
+	return p
 }
 
 // passing is what a feed keeps of passing events, oldest first. The slice is
@@ -27,10 +85,9 @@ type passingEvent struct {
 type passing struct {
 	events []passingEvent
 	last   uint64 // n of the newest ever
-	// lost is the n of the newest presence event that was dropped: a reader
-	// that has not passed it has missed something.
+	// lost is the n of the newest event that was dropped and is needed: a
+	// reader that has not passed it has missed something.
 	lost uint64
-	old  uint64 // n of the newest at the last release
 }
 
 func (p *passing) add(e passingEvent) {
@@ -42,48 +99,39 @@ func (p *passing) add(e passingEvent) {
 	p.events = append(p.events, e)
 }
 
-// compact makes room. What a newer event of the same user has overtaken goes
-// first: typing is a state, and so is being here. If that is not enough the
-// older half goes.
+// compact makes room. What a newer event of the same state has overtaken goes
+// first, then typing and receipts, then the oldest.
 func (p *passing) compact() {
-	type key struct {
-		user     chat.UserID
-		presence bool
-	}
-	newest := make(map[key]uint64, len(p.events))
-	for _, e := range p.events {
-		newest[key{e.actor, e.presence > 0}] = e.n
+	newest := make(map[state]uint64, len(p.events))
+	for i := range p.events {
+		newest[p.events[i].state] = p.events[i].n
 	}
 	kept := make([]passingEvent, 0, maxPassing)
 	for _, e := range p.events {
-		if newest[key{e.actor, e.presence > 0}] == e.n {
+		if newest[e.state] == e.n {
 			kept = append(kept, e)
 		}
 	}
-	if len(kept) > maxPassing/2 {
-		kept = p.forget(kept, len(kept)-maxPassing/2)
+	excess := len(kept) - maxPassing/2
+	kept = slices.DeleteFunc(kept, func(e passingEvent) bool {
+		drop := excess > 0 && !e.state.class.needed()
+		if drop {
+			excess--
+		}
+		return drop
+	})
+	if excess > 0 {
+		p.lost = kept[excess-1].n
+		kept = kept[excess:]
 	}
 	p.events = kept
 }
 
-// forget returns events without the first n, and notes what they were.
-func (p *passing) forget(events []passingEvent, n int) []passingEvent {
-	for _, e := range events[:n] {
-		if e.presence > 0 {
-			p.lost = e.n
-		}
-	}
-	return events[n:]
-}
-
-// release lets go of the events up to n, which everyone has passed, if they
-// were there at the last call already: a reader that is just being attached
-// counts as nobody yet.
+// release lets go of the events up to n, which everyone has passed.
 func (p *passing) release(n uint64) {
-	if kept := p.after(min(n, p.old)); len(kept) < len(p.events) {
+	if kept := p.after(n); len(kept) < len(p.events) {
 		p.events = slices.Clone(kept)
 	}
-	p.old = p.last
 }
 
 // after returns the events with n > after.

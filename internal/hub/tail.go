@@ -17,10 +17,11 @@ const (
 // buf is allocated once and only appended to within its capacity. A copy of
 // the struct is therefore a snapshot that stays good while the original grows.
 type chunk struct {
-	first uint64 // seq of the first frame
-	buf   []byte
-	ends  []uint32 // where each frame ends in buf
-	tags  []uint32
+	first  uint64 // seq of the first frame
+	buf    []byte
+	ends   []uint32 // where each frame ends in buf
+	tags   []uint32
+	hidden []uint32 // which frames the seed profile does not get, rising
 }
 
 func (c *chunk) last() uint64 { return c.first + uint64(len(c.ends)) - 1 }
@@ -37,7 +38,12 @@ func (c *chunk) frame(seq uint64) []byte {
 	return c.buf[c.start(seq):c.ends[seq-c.first]]
 }
 
-func (c *chunk) add(frame []byte, tag uint32) {
+func (c *chunk) tag(seq uint64) uint32 { return c.tags[seq-c.first] }
+
+func (c *chunk) add(frame []byte, tag uint32, hidden bool) {
+	if hidden {
+		c.hidden = append(c.hidden, uint32(len(c.ends)))
+	}
 	c.buf = append(c.buf, frame...)
 	c.ends = append(c.ends, uint32(len(c.buf)))
 	c.tags = append(c.tags, tag)
@@ -56,6 +62,44 @@ func (c *chunk) after(after, upto uint64, budget int) ([]byte, uint64) {
 	return c.buf[from:c.ends[n-1]:c.ends[n-1]], c.first + uint64(n) - 1
 }
 
+// run returns the last seq, upto at most, that the seed profile sees or does
+// not see like seq, and which of the two it is. A chunk of messages only is one
+// run, so that its readers share one slice.
+func (c *chunk) run(seq, upto uint64) (last uint64, hidden bool) {
+	i := uint32(seq - c.first)
+	k, hidden := slices.BinarySearch(c.hidden, i)
+	switch {
+	case hidden:
+		for k+1 < len(c.hidden) && c.hidden[k+1] == c.hidden[k]+1 {
+			k++
+		}
+		last = c.first + uint64(c.hidden[k])
+	case k < len(c.hidden):
+		last = c.first + uint64(c.hidden[k]) - 1
+	default:
+		last = c.last()
+	}
+	return min(last, upto), hidden
+}
+
+// from returns a chunk of its own memory with the frames from seq on.
+func (c *chunk) from(seq uint64) chunk {
+	n := seq - c.first
+	skip := c.start(seq)
+	d := chunk{first: seq, tags: slices.Clone(c.tags[n:])}
+	d.buf = append(make([]byte, 0, cap(c.buf)-int(skip)), c.buf[skip:]...)
+	d.ends = make([]uint32, 0, len(c.ends)-int(n))
+	for _, end := range c.ends[n:] {
+		d.ends = append(d.ends, end-skip)
+	}
+	for _, i := range c.hidden {
+		if i >= uint32(n) {
+			d.hidden = append(d.hidden, i-uint32(n))
+		}
+	}
+	return d
+}
+
 // tail is the newest part of a log as chunks, oldest first, without a hole.
 // It may be empty.
 type tail struct {
@@ -65,7 +109,7 @@ type tail struct {
 
 // add appends the frame of the next seq and lets go of the oldest chunks
 // while more than limit bytes would remain without them.
-func (t *tail) add(seq uint64, frame []byte, tag uint32, limit int) {
+func (t *tail) add(seq uint64, frame []byte, tag uint32, hidden bool, limit int) {
 	n := len(t.chunks)
 	if n == 0 || cap(t.chunks[n-1].buf)-len(t.chunks[n-1].buf) < len(frame) {
 		size := minChunkBytes
@@ -77,7 +121,7 @@ func (t *tail) add(seq uint64, frame []byte, tag uint32, limit int) {
 		t.bytes += size
 		n++
 	}
-	t.chunks[n-1].add(frame, tag)
+	t.chunks[n-1].add(frame, tag, hidden)
 	drop := 0
 	for drop < n-1 && t.bytes-cap(t.chunks[drop].buf) >= limit {
 		t.bytes -= cap(t.chunks[drop].buf)
@@ -85,6 +129,25 @@ func (t *tail) add(seq uint64, frame []byte, tag uint32, limit int) {
 	}
 	if drop > 0 {
 		t.chunks = slices.Clone(t.chunks[drop:])
+	}
+}
+
+// forget lets go of the frames up to and including seq. Nothing that snapshots
+// share is changed.
+func (t *tail) forget(seq uint64) {
+	kept := t.chunks
+	for len(kept) > 0 && kept[0].last() <= seq {
+		t.bytes -= cap(kept[0].buf)
+		kept = kept[1:]
+	}
+	if len(kept) == len(t.chunks) && (len(kept) == 0 || kept[0].first > seq) {
+		return
+	}
+	t.chunks = slices.Clone(kept)
+	if len(kept) > 0 && kept[0].first <= seq {
+		t.bytes -= cap(kept[0].buf)
+		t.chunks[0] = kept[0].from(seq + 1)
+		t.bytes += cap(t.chunks[0].buf)
 	}
 }
 
@@ -103,21 +166,13 @@ func (t *tail) find(seq uint64) *chunk {
 	return &t.chunks[i]
 }
 
-// length returns the bytes of all frames held.
-func (t *tail) length() (n int) {
-	for i := range t.chunks {
-		n += len(t.chunks[i].buf)
-	}
-	return n
-}
-
 // tag returns the tag of the event at seq, if the tail holds it.
 func (t *tail) tag(seq uint64) (tag uint32, ok bool) {
 	c := t.find(seq)
 	if c == nil {
 		return 0, false
 	}
-	return c.tags[seq-c.first], true
+	return c.tag(seq), true
 }
 
 // snapshot copies t so that it may be read while t grows; buf is reused.

@@ -25,7 +25,7 @@ func TestTailIsTheEndOfTheLog(t *testing.T) {
 			seq := first + uint64(len(log))
 			frame := frameOf(seq, rapid.IntRange(1, 600).Draw(t, "size"))
 			log = append(log, frame)
-			tl.add(seq, frame, uint32(seq), limit)
+			tl.add(seq, frame, uint32(seq), false, limit)
 		}
 		head := first + uint64(len(log)) - 1
 		held := 0
@@ -36,7 +36,7 @@ func TestTailIsTheEndOfTheLog(t *testing.T) {
 			t.Fatalf("the tail holds %d bytes of %d, less than its limit of %d allows", held, total, limit)
 		}
 		snap := tl.snapshot(nil)
-		tl.add(head+1, frameOf(head+1, 10), 0, limit) // the snapshot does not move
+		tl.add(head+1, frameOf(head+1, 10), 0, false, limit) // the snapshot does not move
 		cursor := rapid.Uint64Range(snap.first()-1, head).Draw(t, "cursor")
 		for cursor < head {
 			upto := rapid.Uint64Range(cursor+1, head).Draw(t, "upto")
@@ -63,9 +63,9 @@ func TestTailIsTheEndOfTheLog(t *testing.T) {
 func TestPassingKeepsTheLastState(t *testing.T) {
 	var p passing
 	for i := range 10 * maxPassing {
-		e := passingEvent{actor: "a", presence: uint64(i + 1)}
+		e := passingEvent{state: state{presence, "a"}, version: uint64(i + 1)}
 		if i%2 == 0 {
-			e = passingEvent{actor: "b"} // typing
+			e = passingEvent{state: state{typing, "b"}}
 		}
 		p.add(e)
 		if len(p.events) > maxPassing {
@@ -75,15 +75,40 @@ func TestPassingKeepsTheLastState(t *testing.T) {
 	if p.lost != 0 {
 		t.Errorf("lost = %d, want 0: only superseded events were dropped", p.lost)
 	}
-	if last := p.events[len(p.events)-1]; last.n != p.last || last.presence != 10*maxPassing {
+	if last := p.events[len(p.events)-1]; last.n != p.last || last.version != 10*maxPassing {
 		t.Errorf("the newest event is %+v, want the last one added", last)
+	}
+}
+
+// Receipts and typing make room for what a reader may not miss.
+func TestPassingDropsTypingAndReceiptsFirst(t *testing.T) {
+	var p passing
+	needed := 0
+	for i := range maxPassing + 1 {
+		class := []class{typing, receipt, presence}[i%3]
+		if class == presence {
+			needed++
+		}
+		p.add(passingEvent{state: state{class, string(userN(i))}})
+	}
+	if p.lost != 0 {
+		t.Errorf("lost = %d, want 0 while there are others to drop", p.lost)
+	}
+	kept := 0
+	for _, e := range p.events {
+		if e.state.class == presence {
+			kept++
+		}
+	}
+	if kept != needed || len(p.events) != maxPassing/2+1 {
+		t.Errorf("%d events are kept, %d of presence, want %d and all %d", len(p.events), kept, maxPassing/2+1, needed)
 	}
 }
 
 func TestPassingSaysWhatItLost(t *testing.T) {
 	var p passing
 	for i := range 3 * maxPassing {
-		p.add(passingEvent{actor: userN(i), presence: uint64(i + 1)})
+		p.add(passingEvent{state: state{presence, string(userN(i))}, version: uint64(i + 1)})
 	}
 	oldest := p.events[0].n
 	if p.lost == 0 || p.lost >= oldest {

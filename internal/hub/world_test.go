@@ -23,12 +23,21 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func userN(i int) chat.UserID { return chat.UserID("u" + strconv.Itoa(i)) }
 
-// encode is the transport of these tests: one event a line.
-func encode(b []byte, e *chat.Event) []byte {
-	if e.Kind.Durable() {
-		return fmt.Appendf(b, "%d %s\n", e.Seq, e.Body)
-	}
-	return fmt.Appendf(b, "passing %d %s %d\n", e.Kind, e.Actor.ID, e.Version)
+// encoder is the transport of these tests: one event a line. The seed profile
+// gets no receipts, and V1 no users who come or go.
+var encoder = Encoder{
+	Durable: func(b []byte, e *chat.Event) []byte { return fmt.Appendf(b, "%d %s\n", e.Seq, e.Body) },
+	Passing: func(b []byte, e *chat.Event, p Profile) []byte {
+		switch {
+		case p == Seed && (e.Kind == chat.KindReceipt || e.Kind == chat.KindPresenceCount):
+			return b
+		case p == V1 && e.Version > 0 && e.Kind != chat.KindPresenceCount:
+			return fmt.Appendf(b, "passing diff %s %d\n", e.Actor.ID, e.Version)
+		}
+		return fmt.Appendf(b, "passing %d %s%s %d\n", e.Kind, e.Actor.ID, e.Subject, e.Version)
+	},
+	Notice:  func(b []byte, e *chat.Event) []byte { return fmt.Appendf(b, "passing notice %d %s\n", e.Kind, e.Room) },
+	Payload: func(frame []byte) []byte { return frame[:len(frame)-1] },
 }
 
 // world is a node without its gateway: a real store and journal, a hub, and a
@@ -49,7 +58,7 @@ func newWorld(t *testing.T, b bus.Bus, change func(*Config)) *world {
 	}
 	w := &world{t: t, store: st, bus: b}
 	w.rooms = room.New(room.Config{Store: st, Bus: b, AutoCreate: true, Fatal: func(err error) { t.Error(err) }})
-	cfg := Config{Bus: b, Log: w.rooms.Log(), Encode: encode, Loops: 2}
+	cfg := Config{Bus: b, Log: w.rooms.Log(), Encode: encoder, Loops: 2}
 	if change != nil {
 		change(&cfg)
 	}
@@ -95,10 +104,28 @@ type reader struct {
 const writeTimeout = 10 * time.Second
 
 func (w *world) reader(user chat.UserID, room int) *reader {
+	return w.readerOf(user, room, &seedDialect)
+}
+
+func (w *world) readerOf(user chat.UserID, room int, d *Dialect) *reader {
 	r := &reader{Pipe: pipe.New(room, writeTimeout)}
-	r.conn = w.hub.Connect(r, user, func(reason Reason) []byte { return fmt.Appendf(nil, "bye %d\n", reason) })
+	r.conn = w.hub.Connect(r, user, d)
 	return r
 }
+
+func bye(reason Reason) []byte { return fmt.Appendf(nil, "bye %d\n", reason) }
+
+// The dialects of these tests.
+var (
+	seedDialect = Dialect{Bye: bye}
+	v1Dialect   = Dialect{
+		Profile: V1,
+		Bye:     bye,
+		Ended: func(b []byte, s *Sub) []byte {
+			return fmt.Appendf(b, "ended %s at %d\n", s.Room(), s.Cursor().Seq)
+		},
+	}
+)
 
 // join attaches r and starts delivery.
 func (w *world) join(r *reader, id chat.RoomID, opt AttachOptions) Attached {

@@ -80,7 +80,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 	s.hub = hub.New(hub.Config{
 		Bus:    s.bus,
 		Log:    s.rooms.Log(),
-		Encode: gateway.AppendEvent,
+		Encode: gateway.Encoder,
 		Logger: log,
 	})
 	s.presence = presence.New(presence.Config{Bus: s.bus, Grace: graceOf(&cfg)})

@@ -162,8 +162,9 @@ func inBubble(t *testing.T, f func(n *node), change ...func(*room.Config)) {
 		n.Hub = hub.New(hub.Config{
 			Bus: n.bus,
 			Log: n.Rooms.Log(),
-			Encode: func(b []byte, e *chat.Event) []byte {
-				return wire.AppendEvent(append(b, '\n'), e)
+			Encode: hub.Encoder{
+				Durable: func(b []byte, e *chat.Event) []byte { return wire.AppendEvent(append(b, '\n'), e) },
+				Passing: func(b []byte, e *chat.Event, _ hub.Profile) []byte { return wire.AppendEvent(append(b, '\n'), e) },
 			},
 			Loops: 2,
 		})
@@ -213,7 +214,7 @@ type client struct {
 func (n *node) connect(hello Hello) (*client, error) {
 	n.t.Helper()
 	c := &client{t: n.t, pipe: pipe.New(pipe.Unlimited, 10*time.Second), in: make(chan string, 10_000), ended: make(chan struct{})}
-	c.conn = n.Hub.Connect(c.pipe, hello.User.ID, n.Framing.Bye)
+	c.conn = n.Hub.Connect(c.pipe, hello.User.ID, &hub.Dialect{Bye: n.Framing.Bye})
 	var err error
 	if c.session, err = n.Open(context.Background(), c.conn, hello); err != nil {
 		return nil, err

@@ -167,6 +167,8 @@ func (f *Framing) Bye(r hub.Reason) []byte {
 		return f.Close(nil, wire.CloseMoved, "the log was rewritten; connect again")
 	case hub.Unreadable:
 		return f.Close(nil, wire.CloseStoreUnavailable, "the store cannot be read; resume later")
+	case hub.Removed:
+		return f.Close(nil, wire.CloseRemoved, "removed from the room")
 	}
 	panic(fmt.Sprintf("session: no close frame for reason %d", r))
 }

@@ -371,8 +371,9 @@ func TestJoiningWhileConnecting(t *testing.T) {
 		a.leave(true)
 		time.Sleep(3 * time.Minute) // the feed is closed
 		var carla *presence.Visit
-		n.store.before = func(events int) {
-			if events == posts && carla == nil { // the history is being read
+		reads := 0
+		n.store.before = func(int) {
+			if reads++; reads == 2 { // the feed has been opened, and the history is being read
 				_, carla = n.Presence.Join("1", chat.User{ID: "3", Name: "Carla"})
 			}
 		}
@@ -549,7 +550,7 @@ func TestFarewell(t *testing.T) {
 }
 
 func TestByeOfEveryReason(t *testing.T) {
-	for reason, want := range map[hub.Reason]string{hub.Slow: "\nclose 4001 ", hub.Rewritten: "\nclose 4004 ", hub.Unreadable: "\nclose 4005 "} {
+	for reason, want := range map[hub.Reason]string{hub.Slow: "\nclose 4001 ", hub.Rewritten: "\nclose 4004 ", hub.Unreadable: "\nclose 4005 ", hub.Removed: "\nclose 4503 "} {
 		if got := string(lines.Bye(reason)); !strings.HasPrefix(got, want) {
 			t.Errorf("Bye(%d) = %q, want %q and a reason", reason, got, want)
 		}
