@@ -1,0 +1,116 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"tertulia/chat"
+	"tertulia/internal/bus"
+	"tertulia/internal/store"
+)
+
+// ledger is the log of room 1 in memory, all others being empty. It takes events of
+// all kinds, and shows messages in their current form, as a store does.
+type ledger struct {
+	mu     sync.Mutex
+	events []chat.Event
+	// slow, if not nil, is called by After between reading and returning.
+	slow func()
+}
+
+const ledgerEpoch = "ledger"
+
+func (l *ledger) Epoch() string { return ledgerEpoch }
+
+func (l *ledger) room(id chat.RoomID) (chat.Room, []chat.Event) {
+	var events []chat.Event
+	if id == "1" {
+		events = l.events
+	}
+	return chat.Room{ID: id, Exists: len(events) > 0, Epoch: ledgerEpoch, Head: uint64(len(events)), Floor: 1}, events
+}
+
+func (l *ledger) Room(_ context.Context, id chat.RoomID) (chat.Room, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	room, _ := l.room(id)
+	return room, nil
+}
+
+func (l *ledger) Heads(ctx context.Context, ids []chat.RoomID) (rooms []chat.Room, err error) {
+	for _, id := range ids {
+		r, _ := l.Room(ctx, id)
+		rooms = append(rooms, r)
+	}
+	return rooms, nil
+}
+
+func (l *ledger) After(_ context.Context, id chat.RoomID, after uint64, limit store.Limit) (store.Page, error) {
+	l.mu.Lock()
+	room, events := l.room(id)
+	from := min(after, room.Head)
+	page := store.Page{Room: room, Events: slices.Clone(events[from:min(room.Head, from+uint64(limit.Events))])}
+	slow := l.slow
+	l.mu.Unlock()
+	if slow != nil {
+		slow()
+	}
+	return page, nil
+}
+
+func (l *ledger) Before(_ context.Context, id chat.RoomID, before uint64, limit store.Limit) (store.Page, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	room, events := l.room(id)
+	end := len(events)
+	if before > 0 {
+		end = min(end, int(before)-1)
+	}
+	return store.Page{Room: room, Events: slices.Clone(events[max(0, end-limit.Events):end])}, nil
+}
+
+// add stores an event and gives it its place.
+func (l *ledger) add(e chat.Event) chat.Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e.Room, e.Epoch, e.Seq = "1", ledgerEpoch, uint64(len(l.events)+1)
+	e.Tag = uint32(e.Seq)
+	if e.Body == nil {
+		e.Body = fmt.Appendf(nil, "kind %d %s", e.Kind, e.Subject)
+	}
+	for i := range l.events {
+		switch old := &l.events[i]; {
+		case e.Kind == chat.KindMessageDeleted && old.Seq == e.Target, e.Kind == chat.KindMessagesErased && old.Actor.ID == e.Subject:
+			old.Body = []byte("blank")
+		case e.Kind == chat.KindMessageEdited && old.Seq == e.Target:
+			old.Body = []byte("edited")
+		}
+	}
+	l.events = append(l.events, e)
+	return e
+}
+
+// newLedger is a world whose room 1 is a ledger.
+func newLedger(t *testing.T, b bus.Bus, change func(*Config)) (*world, *ledger) {
+	l := new(ledger)
+	return newWorld(t, b, func(c *Config) {
+		c.Log = l
+		if change != nil {
+			change(c)
+		}
+	}), l
+}
+
+// tell stores an event and publishes it.
+func (w *world) tell(l *ledger, e chat.Event) chat.Event {
+	e = l.add(e)
+	w.bus.Publish(bus.RoomTopic("1"), []chat.Event{e})
+	return e
+}
+
+func (w *world) say(l *ledger, text string) chat.Event {
+	return w.tell(l, chat.Event{Kind: chat.KindMessage, Actor: chat.User{ID: "a"}, Body: []byte(text)})
+}
