@@ -37,6 +37,7 @@ const (
 	TooManyRooms        Code = "too_many_rooms"
 	TooManyErrors       Code = "too_many_errors"
 	RateLimited         Code = "rate_limited"
+	TooManyConnections  Code = "too_many_connections"
 	StoreUnavailable    Code = "store_unavailable"
 	ShuttingDown        Code = "shutting_down"
 	Internal            Code = "internal"
@@ -70,6 +71,7 @@ var codes = map[Code]struct {
 	RoomExists:          {1212, false},
 	RateLimited:         {1301, true},
 	TooManyErrors:       {1305, false},
+	TooManyConnections:  {1306, false},
 	TooManyRooms:        {1307, false},
 	StoreUnavailable:    {1401, true},
 	ShuttingDown:        {1403, true},

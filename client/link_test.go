@@ -194,7 +194,7 @@ func TestTerminalCloseCodes(t *testing.T) {
 		code uint16
 		word chat.Code
 	}{
-		{4500, chat.InvalidParameter}, {4504, chat.RoomNotFound}, {4509, chat.TooManyErrors}, {4511, chat.Forbidden},
+		{4500, chat.InvalidParameter}, {4504, chat.RoomNotFound}, {4509, chat.TooManyErrors}, {4510, chat.TooManyConnections}, {4511, chat.Forbidden},
 		{1000, ""}, {1002, ""}, {1003, ""}, {1007, ""}, {1008, ""}, {1009, ""},
 	} {
 		t.Run(fmt.Sprint(c.code), func(t *testing.T) {

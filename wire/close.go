@@ -21,11 +21,12 @@ const (
 	CloseMoved            CloseCode = 4004 // the log was rewritten below the session
 	CloseStoreUnavailable CloseCode = 4005
 
-	CloseBadRequest    CloseCode = 4500
-	CloseRemoved       CloseCode = 4503 // the user was removed from the room
-	CloseRoomNotFound  CloseCode = 4504
-	CloseTooManyErrors CloseCode = 4509
-	CloseOrigin        CloseCode = 4511
+	CloseBadRequest         CloseCode = 4500
+	CloseRemoved            CloseCode = 4503 // the user was removed from the room
+	CloseRoomNotFound       CloseCode = 4504
+	CloseTooManyErrors      CloseCode = 4509
+	CloseTooManyConnections CloseCode = 4510
+	CloseOrigin             CloseCode = 4511
 )
 
 // Resumable reports whether a client should come back after code. A missing

@@ -152,6 +152,8 @@ func closeCode(c chat.Code) wire.CloseCode {
 		return wire.CloseDrain
 	case chat.Internal:
 		return wire.CloseInternal
+	case chat.TooManyConnections:
+		return wire.CloseTooManyConnections
 	case chat.Forbidden:
 		return wire.CloseOrigin // nothing else is forbidden on connecting so far
 	}
