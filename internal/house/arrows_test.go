@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	"internal/session":   {"chat", "wire", "internal/room", "internal/hub", "internal/presence", "internal/store"},
 	"internal/websocket": {"github.com/gobwas/ws"},
 	"internal/auth":      {"chat"},
+	"internal/limit":     {"chat"},
 	"internal/gateway":   {"chat", "wire", "internal/auth", "internal/session", "internal/hub", "internal/websocket"},
 	"internal/api":       {"chat", "internal/presence", jsonLibrary, jsonTokens},
 
