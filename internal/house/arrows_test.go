@@ -35,14 +35,15 @@ var arrows = map[string][]string{
 	"internal/websocket": {"github.com/gobwas/ws"},
 	"internal/auth":      {"chat"},
 	"internal/limit":     {"chat"},
-	"internal/gateway":   {"chat", "wire", "internal/auth", "internal/session", "internal/hub", "internal/websocket"},
+	"internal/peer":      {"chat"},
+	"internal/gateway":   {"chat", "wire", "internal/auth", "internal/limit", "internal/peer", "internal/session", "internal/hub", "internal/websocket"},
 	"internal/api":       {"chat", "internal/presence", jsonLibrary, jsonTokens},
 
 	// What surrounds them.
-	"internal/config":  {"chat", "github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"},
+	"internal/config":  {"chat", "internal/limit", "github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"},
 	"internal/observe": {jsonLibrary},
 	"internal/server": {"chat", "internal/store", "internal/store/sqlite", "internal/bus", "internal/bus/local", "internal/room", "internal/hub",
-		"internal/presence", "internal/session", "internal/auth", "internal/gateway", "internal/api", "internal/config", "internal/observe"},
+		"internal/presence", "internal/session", "internal/auth", "internal/limit", "internal/peer", "internal/gateway", "internal/api", "internal/config", "internal/observe"},
 	"cmd/tertulia": {"chat", "client", "wire", "internal/config", "internal/observe", "internal/server", "internal/store/sqlite", "internal/bench",
 		"github.com/alecthomas/kong", "golang.org/x/term", jsonLibrary, jsonTokens},
 
