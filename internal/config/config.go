@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"tertulia/chat"
+	"tertulia/internal/limit"
 )
 
 // Config is the whole configuration. [Load] returns it valid.
@@ -28,7 +29,9 @@ import (
 type Config struct {
 	Listen  string   `key:"listen" default:"127.0.0.1:8000" help:"Address and port to listen on. Port 0 takes a free one."`
 	DataDir string   `key:"data_dir" default:"./tertulia_data" help:"Folder that holds the messages. It is made if missing, readable by its owner only."`
-	Origins []string `key:"origins" default:"" help:"Web origins, such as https://chat.example.org, whose pages may connect besides the server's own. In open mode on a loopback address every page may."`
+	Origins []string `key:"origins" default:"" help:"Web origins, such as https://chat.example.org, whose pages may connect besides the server's own. A server in open mode that lets nobody else in takes every page."`
+
+	TrustedProxies []netip.Prefix `key:"trusted_proxies" default:"" help:"Addresses or networks, such as 10.0.0.0/8, of proxies that are believed when they say for whom they ask (X-Forwarded-For, -Proto and -Host, or Forwarded)."`
 
 	Auth     Auth
 	Rooms    Rooms
@@ -73,9 +76,19 @@ type Presence struct {
 }
 
 // Limits bounds what clients may take. Limits on single frames are part of
-// the protocol and not configurable.
+// the protocol and not configurable. [Config.Local] says when the limits on
+// single users and addresses do not apply.
 type Limits struct {
-	Connections int `key:"limits.connections" default:"0" min:"0" max:"10000000" help:"Connections at one time. 0 sets no limit beyond the number of files the system lets the server open."`
+	Connections           int        `key:"limits.connections" default:"0" min:"0" max:"10000000" help:"Connections at one time. 0 sets no limit beyond the number of files the system lets the server open."`
+	ConnectionsPerUser    int        `key:"limits.connections_per_user" default:"50" min:"0" max:"10000000" help:"Connections of one user at one time. 0 sets no limit."`
+	ConnectionsPerAddress int        `key:"limits.connections_per_address" default:"1000" min:"0" max:"10000000" help:"Connections from one address (IPv6: one /64) at one time. Raise it if more users than that come through one address. 0 sets no limit."`
+	Handshakes            limit.Rate `key:"limits.handshakes" default:"5/s burst 20" help:"Connections that one address (IPv6: one /64) may begin."`
+	Commands              limit.Rate `key:"limits.commands" default:"50/s burst 100" help:"Commands on one connection. A page of history counts as 5."`
+	Posts                 limit.Rate `key:"limits.posts" default:"10/s burst 30" help:"Messages that one user may post."`
+	RoomPosts             limit.Rate `key:"limits.room_posts" default:"100/s" help:"Messages that all users together may post in one room."`
+	RoomsMade             limit.Rate `key:"limits.rooms_made" default:"20/h" help:"Rooms that one user may make."`
+	Requests              limit.Rate `key:"limits.requests" default:"20/s burst 60" help:"Requests of one user to the API over HTTP."`
+	AnonymousRequests     limit.Rate `key:"limits.anonymous_requests" default:"20/s burst 60" help:"Requests to the API over HTTP from one address (IPv6: one /64) that come from no known user."`
 }
 
 // Shutdown says how the server ends.
@@ -105,6 +118,13 @@ func Default() Config {
 		}
 	}
 	return c
+}
+
+// Local reports whether everybody who is served sits at this machine: users
+// are believed, and nobody else is let in. Then every page may connect, and
+// no user is limited.
+func (c *Config) Local() bool {
+	return c.Auth.Mode == AuthOpen && !c.Auth.AllowOpenOnAnyAddress && c.ListensOnLoopback()
 }
 
 // ListensOnLoopback reports whether only this machine can reach c.Listen. A

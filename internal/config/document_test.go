@@ -7,11 +7,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tertulia/internal/limit"
 )
 
 var update = flag.Bool("update", false, "write the table of keys into docs/operations.md")
 
-var reflectDuration = reflect.TypeFor[time.Duration]()
+var (
+	reflectDuration = reflect.TypeFor[time.Duration]()
+	reflectRate     = reflect.TypeFor[limit.Rate]()
+)
 
 // The file that `config init` writes loads without a word, sets every key,
 // and equals the defaults.

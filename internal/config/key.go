@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"tertulia/internal/limit"
 )
 
 // Key is one thing that can be configured.
@@ -86,6 +88,8 @@ func (k Key) values() string {
 		return strings.Join(k.oneOf, ", ")
 	case k.isBool():
 		return "true, false"
+	case k.typ == reflect.TypeFor[limit.Rate]():
+		return "like 10/s burst 30 or 20/h; 0 for no limit"
 	case k.min != "":
 		return k.min + " to " + k.max
 	}

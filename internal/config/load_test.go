@@ -50,6 +50,8 @@ func samples(k Key) [3]string {
 		return [3]string{"70s", "80s", "90s"}
 	case "origins":
 		return [3]string{"https://a.example", "https://b.example,http://c.example:81", "https://d.example"}
+	case "trusted_proxies":
+		return [3]string{"10.0.0.0/8", "192.0.2.1/32,2001:db8::/32", "127.0.0.1/32"}
 	}
 	switch {
 	case k.oneOf != nil:
@@ -60,6 +62,8 @@ func samples(k Key) [3]string {
 		return [3]string{not, k.Default, not}
 	case k.isNumber():
 		return [3]string{"11", "12", "13"}
+	case k.typ == reflectRate:
+		return [3]string{"11/s", "12/m burst 3", "0"}
 	case k.typ == reflectDuration:
 		return [3]string{"11s", "12s", "13s"}
 	}
@@ -190,6 +194,11 @@ func TestWrongFile(t *testing.T) {
 		{"port too high", "listen = \"127.0.0.1:65536\"\n", `%s:1:1: listen has the port "65536"; a port is a number from 0 to 65535`},
 		{"no folder", "data_dir = \"\"\n", "%s:1:1: data_dir is empty; name a folder"},
 		{"origin with a path", "origins = [\"https://a.example/chat\"]\n", `%s:1:1: origins has "https://a.example/chat", which is not an origin; write scheme, host and port only, like https://chat.example.org`},
+		{"proxy by name", "trusted_proxies = [\"proxy.example\"]\n", `%s:1:1: "proxy.example" is neither an address nor a network; write it like 10.0.0.7 or 10.0.0.0/8`},
+		{"proxy with bits too many", "trusted_proxies = [\"10.0.0.7/8\"]\n", `%s:1:1: "10.0.0.7/8" has bits behind its length; write 10.0.0.0/8`},
+		{"proxy in the form of IPv6", "trusted_proxies = [\"::ffff:10.0.0.7\"]\n", `%s:1:1: "::ffff:10.0.0.7" is an IPv4 address in the form of IPv6; write it in the form of IPv4`},
+		{"no rate", "[limits]\nposts = \"10\"\n", `%s:2:1: "10" is not a rate; write how many in a second, minute or hour, and how many at once, like 10/s burst 30 or 20/h, or 0 for no limit`},
+		{"rate as a number", "[limits]\nposts = 10\n", `%s:2:1: limits.posts is written differently, for instance "10/s burst 30"`},
 		{"any origin", "origins = [\"*\"]\n", `%s:1:1: origins has "*", which is not an origin; write scheme, host and port only, like https://chat.example.org`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -281,18 +290,23 @@ func TestOpenModeStaysOnLoopback(t *testing.T) {
 		{"chat.example.org:8000", false},
 		{"127.0.0.1.example.org:8000", false},
 	} {
-		_, err := load(Input{Flags: parseFlags(t, "--listen", test.listen)}, nil)
+		l, err := load(Input{Flags: parseFlags(t, "--listen", test.listen)}, nil)
 		if (err == nil) != test.loopback {
 			t.Errorf("open mode on %s: %v, want it accepted: %v", test.listen, err, test.loopback)
+		}
+		if err == nil && !l.Local() {
+			t.Errorf("open mode on %s is open to others, want it local", test.listen)
 		}
 		if err != nil && !strings.Contains(err.Error(), "--auth-allow-open-on-any-address") {
 			t.Errorf("open mode on %s: %v, want the flag named", test.listen, err)
 		}
-		l, err := load(Input{Flags: parseFlags(t, "--listen", test.listen, "--auth-allow-open-on-any-address")}, nil)
+		l, err = load(Input{Flags: parseFlags(t, "--listen", test.listen, "--auth-allow-open-on-any-address")}, nil)
 		if err != nil {
 			t.Errorf("open mode on %s with the flag: %v", test.listen, err)
 		} else if l.ListensOnLoopback() != test.loopback {
 			t.Errorf("ListensOnLoopback of %s = %v, want %v", test.listen, !test.loopback, test.loopback)
+		} else if l.Local() {
+			t.Errorf("open mode on %s with the flag is local, want it open to others", test.listen)
 		}
 	}
 }

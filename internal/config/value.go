@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"tertulia/chat"
+	"tertulia/internal/limit"
 )
 
 // split takes the text of a flag or a variable apart: a list at its commas,
@@ -54,6 +56,10 @@ func (k Key) set(c *Config, items []string) error {
 		return nil
 	case *[]chat.RoomID:
 		return setRooms(p, items)
+	case *[]netip.Prefix:
+		return setPrefixes(p, items)
+	case *limit.Rate:
+		return setRate(p, items[0])
 	default:
 		return fmt.Errorf("a key cannot be of type %s", k.typ)
 	}
@@ -112,6 +118,33 @@ func setRooms(p *[]chat.RoomID, items []string) error {
 	return nil
 }
 
+func setPrefixes(p *[]netip.Prefix, items []string) error {
+	prefixes := make([]netip.Prefix, 0, len(items))
+	for _, item := range items {
+		prefix, err := netip.ParsePrefix(item)
+		if addr, addrErr := netip.ParseAddr(item); addrErr == nil && addr.Zone() == "" {
+			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		switch {
+		case err != nil:
+			return fmt.Errorf("%q is neither an address nor a network; write it like 10.0.0.7 or 10.0.0.0/8", item)
+		case prefix != prefix.Masked():
+			return fmt.Errorf("%q has bits behind its length; write %s", item, prefix.Masked())
+		case prefix.Addr().Is4In6():
+			return fmt.Errorf("%q is an IPv4 address in the form of IPv6; write it in the form of IPv4", item)
+		}
+		prefixes = append(prefixes, prefix)
+	}
+	*p = prefixes
+	return nil
+}
+
+func setRate(p *limit.Rate, text string) error {
+	rate, err := limit.ParseRate(text)
+	*p = rate
+	return err
+}
+
 // refusal is what err tells a person, without its code.
 func refusal(err error) string {
 	if e, ok := errors.AsType[*chat.Error](err); ok {
@@ -134,7 +167,7 @@ func (k Key) items(c *Config) []string {
 	}
 	items := make([]string, field.Len())
 	for i := range items {
-		items[i] = field.Index(i).String()
+		items[i] = fmt.Sprint(field.Index(i).Interface())
 	}
 	return items
 }

@@ -2,58 +2,50 @@ package gateway
 
 import (
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
+	"strconv"
+	"time"
 
 	"tertulia/chat"
+	"tertulia/internal/limit"
+	"tertulia/internal/peer"
 )
 
 // admit decides whether a handshake may be upgraded at all, and answers it if
 // not. What a browser must be able to read is said after the upgrade instead:
 // a page learns nothing of a failed handshake.
-func (g *Gateway) admit(w http.ResponseWriter, r *http.Request) bool {
-	var status int
-	var why string
-	switch {
-	case g.draining.Load():
-		status, why = http.StatusServiceUnavailable, "The server is stopping; connect again in a moment."
-	case g.cfg.MaxConnections > 0 && g.Connections() >= g.cfg.MaxConnections:
-		status, why = http.StatusServiceUnavailable, "The server has all the connections it takes; try again later."
-	default:
-		if why = g.cfg.Auth.Refuse(r); why == "" {
-			return true
-		}
-		status = http.StatusForbidden
+func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, who peer.Peer) bool {
+	status, why, wait := g.refuse(r, who)
+	if status == 0 {
+		return true
 	}
-	g.log.Debug("refuse a handshake", "remote", r.RemoteAddr, "status", status, "reason", why)
-	if status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "1")
+	g.log.Debug("refuse a handshake", "remote", who.Remote, "status", status, "reason", why)
+	if wait > 0 {
+		w.Header().Set("Retry-After", seconds(wait))
 	}
 	http.Error(w, why, status)
 	return false
 }
 
-// checkOrigin is docs/protocol.md §2.4: on loopback every page may connect,
-// elsewhere those of the server's own origin and of the list. A client that
-// is no browser sends no Origin.
-func (g *Gateway) checkOrigin(r *http.Request) error {
-	origins := r.Header["Origin"]
-	if len(origins) == 0 || g.cfg.AnyOrigin {
-		return nil
+// refuse returns the status, the sentence and the time to wait with which a
+// handshake is answered; status 0 is none.
+func (g *Gateway) refuse(r *http.Request, who peer.Peer) (status int, why string, wait time.Duration) {
+	switch {
+	case g.draining.Load():
+		return http.StatusServiceUnavailable, "The server is stopping; connect again in a moment.", time.Second
+	case g.cfg.MaxConnections > 0 && g.Connections() >= g.cfg.MaxConnections:
+		return http.StatusServiceUnavailable, "The server has all the connections it takes; try again later.", time.Second
 	}
-	if len(origins) == 1 && (slices.Contains(g.cfg.Origins, origins[0]) || isOwnOrigin(origins[0], r)) {
-		return nil
+	if err := g.cfg.Limits.Allow(limit.Use{Class: limit.Handshake, Address: who.Addr}); err != nil {
+		told := chat.AsError(err)
+		return http.StatusTooManyRequests, told.Message, told.RetryAfter
 	}
-	return chat.Errorf(chat.Forbidden, "Pages of this origin may not connect; the operator can allow it with the key origins.")
+	if why := g.cfg.Auth.Refuse(r); why != "" {
+		return http.StatusForbidden, why, 0
+	}
+	return 0, "", 0
 }
 
-// isOwnOrigin compares scheme, host and port.
-func isOwnOrigin(origin string, r *http.Request) bool {
-	u, err := url.Parse(origin)
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
-	}
-	return err == nil && u.Scheme == scheme && strings.EqualFold(u.Host, r.Host)
+// seconds writes a time to wait for the header Retry-After, never too short.
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }

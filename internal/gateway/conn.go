@@ -13,6 +13,7 @@ import (
 
 	"tertulia/chat"
 	"tertulia/internal/hub"
+	"tertulia/internal/limit"
 	"tertulia/internal/session"
 	"tertulia/internal/websocket"
 	"tertulia/wire"
@@ -26,6 +27,7 @@ type conn struct {
 	socket  net.Conn // nc, or what is below its TLS
 	out     *hub.Conn
 	session *session.Session // nil if the client was refused
+	seat    limit.Seat
 
 	// Owned by the reader's goroutine.
 	reader *websocket.Reader

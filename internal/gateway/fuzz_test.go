@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"tertulia/chat"
+	"tertulia/internal/peer"
 	"tertulia/internal/session"
 )
 
@@ -21,12 +22,12 @@ func FuzzReadHello(f *testing.F) {
 	} {
 		f.Add(s[0], s[1])
 	}
-	g := &Gateway{cfg: Config{AnyOrigin: true, History: 50}}
+	g := &Gateway{cfg: Config{Origins: peer.Origins{Any: true}, History: 50}}
 	f.Fuzz(func(t *testing.T, room, query string) {
 		r := httptest.NewRequest("GET", "/ws/x", nil)
 		r.SetPathValue("room_id", room)
 		r.URL.RawQuery = query
-		hello, err := g.readHello(r)
+		hello, err := g.readHello(r, peer.Proxies(nil).Of(r))
 		if err != nil {
 			if told := chat.AsError(err); told.Code == chat.Internal || told.Code.Retryable() {
 				t.Fatalf("readHello(%q, %q): %v, want an error of the client's", room, query, err)

@@ -21,6 +21,8 @@ import (
 	"tertulia/chat"
 	"tertulia/internal/auth"
 	"tertulia/internal/hub"
+	"tertulia/internal/limit"
+	"tertulia/internal/peer"
 	"tertulia/internal/session"
 	"tertulia/internal/websocket"
 	"tertulia/wire"
@@ -30,10 +32,9 @@ import (
 type Config struct {
 	Services *session.Services
 	Auth     auth.Open
-	// AnyOrigin admits pages of every origin; otherwise those of the server's
-	// own and of Origins, docs/protocol.md §2.4.
-	AnyOrigin bool
-	Origins   []string
+	Proxies  peer.Proxies
+	Origins  peer.Origins
+	Limits   *limit.Limiter // nil sets none
 	// MaxConnections is the number of connections at one time; 0 is no limit.
 	MaxConnections int
 	// History is how many messages a client gets that does not ask.
@@ -80,14 +81,14 @@ const attachTimeout = 10 * time.Second
 
 // ServeHTTP serves GET /ws/{room_id}.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !g.admit(w, r) {
+	who := g.cfg.Proxies.Of(r)
+	if !g.admit(w, r, who) {
 		return
 	}
-	hello, helloErr := g.readHello(r)
-	remote := r.RemoteAddr
+	hello, helloErr := g.readHello(r, who)
 	up, err := websocket.Upgrade(w, r)
 	if err != nil {
-		g.log.Debug("handshake failed", "remote", remote, "error", err)
+		g.log.Debug("handshake failed", "remote", who.Remote, "error", err)
 		return
 	}
 	c := newConn(g, up, hello.User.ID)
@@ -96,13 +97,16 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if helloErr == nil {
+		c.seat, helloErr = g.cfg.Limits.Sit(hello.User.ID, who.Addr)
+	}
+	if helloErr == nil {
 		c.session, helloErr = g.open(c.out, hello)
 	}
 	if helloErr != nil {
-		c.out.Close(g.cfg.Services.Farewell(helloErr, "remote", remote, "room_id", hello.Room))
+		c.out.Close(g.cfg.Services.Farewell(helloErr, "remote", who.Remote, "room_id", hello.Room))
 	}
 	if g.log.Enabled(g.ctx, slog.LevelDebug) {
-		g.log.Debug("connection opened", "conn_id", c.out.ID(), "remote", remote, "room_id", hello.Room, "user_id", hello.User.ID)
+		g.log.Debug("connection opened", "conn_id", c.out.ID(), "remote", who.Remote, "room_id", hello.Room, "user_id", hello.User.ID)
 	}
 	c.start()
 }
@@ -133,6 +137,7 @@ func (g *Gateway) add(c *conn) bool {
 }
 
 func (g *Gateway) remove(c *conn) {
+	g.cfg.Limits.Leave(c.seat)
 	g.mu.Lock()
 	delete(g.conns, c)
 	g.mu.Unlock()

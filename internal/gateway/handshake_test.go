@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tertulia/chat"
+	"tertulia/internal/peer"
 	"tertulia/internal/websocket"
 	"tertulia/wire"
 )
@@ -189,7 +190,7 @@ func TestOrigins(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			n := newTCPNode(t, func(cfg *Config) { cfg.AnyOrigin, cfg.Origins = c.any, []string{listed} })
+			n := newTCPNode(t, func(cfg *Config) { cfg.Origins = peer.Origins{Any: c.any, Listed: []string{listed}} })
 			var lines []string
 			for _, o := range c.origins {
 				lines = append(lines, "Origin: "+o)

@@ -7,15 +7,16 @@ import (
 	"strings"
 
 	"tertulia/chat"
+	"tertulia/internal/peer"
 	"tertulia/internal/session"
 )
 
 // readHello reads who connects and where to from the address,
 // docs/protocol.md §2.1. The result refers to nothing of the request. On an
 // error, a *chat.Error, it holds what was understood.
-func (g *Gateway) readHello(r *http.Request) (session.Hello, error) {
+func (g *Gateway) readHello(r *http.Request, who peer.Peer) (session.Hello, error) {
 	hello := session.Hello{History: g.cfg.History}
-	if err := g.checkOrigin(r); err != nil {
+	if err := g.cfg.Origins.Check(r, who); err != nil {
 		return hello, err
 	}
 	room, err := chat.ParseRoomID(r.PathValue("room_id"))

@@ -22,6 +22,7 @@ import (
 	"tertulia/internal/bus"
 	"tertulia/internal/bus/local"
 	"tertulia/internal/hub"
+	"tertulia/internal/peer"
 	"tertulia/internal/presence"
 	"tertulia/internal/room"
 	"tertulia/internal/session"
@@ -88,7 +89,7 @@ func newNodeOn(t testing.TB, parts below, l net.Listener, change ...func(*Config
 	}
 	cfg := Config{
 		Services:     services,
-		AnyOrigin:    true,
+		Origins:      peer.Origins{Any: true},
 		History:      50,
 		PingInterval: 25 * time.Second,
 		IdleTimeout:  60 * time.Second,

@@ -154,19 +154,22 @@ func TestLimits(t *testing.T) {
 	}
 	defaults := config.Default()
 	for what, want := range map[string]string{
-		"room id":                 fmt.Sprintf("%d bytes", chat.MaxRoomIDBytes),
-		"`user_id`":               fmt.Sprintf("%d bytes", chat.MaxUserIDBytes),
-		"`username`":              fmt.Sprintf("%d bytes", chat.MaxUserNameBytes),
-		"`content`":               thousands(chat.MaxContentBytes) + " bytes of UTF-8",
-		"`nonce`":                 fmt.Sprintf("%d characters", chat.MaxNonceBytes),
-		"`id` of a command":       fmt.Sprintf("%d bytes", wire.MaxRequestIDBytes),
-		"frame of a client":       thousands(chat.MaxFrameBytes) + " bytes",
-		"JSON nesting":            strconv.Itoa(wire.MaxDepth),
-		"JSON members of a frame": strconv.Itoa(wire.MaxKeys),
-		"typing":                  fmt.Sprintf("1 event in 2 s while unchanged, expires after %.0f s", wire.TypingExpiry.Seconds()),
-		"`history`":               fmt.Sprintf("%d, at most 200, and 192 KiB", defaults.History.OnConnect),
-		"heartbeat":               fmt.Sprintf("the server pings every %s; %s of silence", seconds(defaults.WS.PingInterval), seconds(defaults.WS.IdleTimeout)),
-		"one write to a client":   seconds(defaults.WS.WriteTimeout) + " without progress",
+		"room id":                     fmt.Sprintf("%d bytes", chat.MaxRoomIDBytes),
+		"`user_id`":                   fmt.Sprintf("%d bytes", chat.MaxUserIDBytes),
+		"`username`":                  fmt.Sprintf("%d bytes", chat.MaxUserNameBytes),
+		"`content`":                   thousands(chat.MaxContentBytes) + " bytes of UTF-8",
+		"`nonce`":                     fmt.Sprintf("%d characters", chat.MaxNonceBytes),
+		"`id` of a command":           fmt.Sprintf("%d bytes", wire.MaxRequestIDBytes),
+		"frame of a client":           thousands(chat.MaxFrameBytes) + " bytes",
+		"JSON nesting":                strconv.Itoa(wire.MaxDepth),
+		"JSON members of a frame":     strconv.Itoa(wire.MaxKeys),
+		"typing":                      fmt.Sprintf("1 event in 2 s while unchanged, expires after %.0f s", wire.TypingExpiry.Seconds()),
+		"`history`":                   fmt.Sprintf("%d, at most 200, and 192 KiB", defaults.History.OnConnect),
+		"heartbeat":                   fmt.Sprintf("the server pings every %s; %s of silence", seconds(defaults.WS.PingInterval), seconds(defaults.WS.IdleTimeout)),
+		"one write to a client":       seconds(defaults.WS.WriteTimeout) + " without progress",
+		"connections of a user":       strconv.Itoa(defaults.Limits.ConnectionsPerUser),
+		"connections from an address": thousands(defaults.Limits.ConnectionsPerAddress),
+		"handshakes of an address":    fmt.Sprintf("%d/s, and %d at once", defaults.Limits.Handshakes.Count, defaults.Limits.Handshakes.Burst),
 	} {
 		what = strings.Trim(what, "`")
 		if got := limits[what]; got != want {

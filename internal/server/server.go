@@ -18,7 +18,9 @@ import (
 	"tertulia/internal/config"
 	"tertulia/internal/gateway"
 	"tertulia/internal/hub"
+	"tertulia/internal/limit"
 	"tertulia/internal/observe"
+	"tertulia/internal/peer"
 	"tertulia/internal/presence"
 	"tertulia/internal/room"
 	"tertulia/internal/session"
@@ -28,9 +30,10 @@ import (
 
 // Server is one node. It is made by New and runs once.
 type Server struct {
-	cfg  config.Config
-	log  *slog.Logger
-	auth auth.Open
+	cfg    config.Config
+	log    *slog.Logger
+	auth   auth.Open
+	limits *limit.Limiter
 
 	// In the order in which they start; Run stops them in the reverse one.
 	store    store.Store
@@ -68,6 +71,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 	}
 	s := &Server{cfg: cfg, log: log, store: st, listener: listener, broken: make(chan error, 1)}
 	s.auth = auth.Open{Anywhere: cfg.Auth.AllowOpenOnAnyAddress}
+	s.limits = limit.New(policyOf(&cfg))
 	s.bus = local.New()
 	s.rooms = room.New(room.Config{
 		Store:      st,
@@ -93,8 +97,9 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 			Log:      log,
 		},
 		Auth:           s.auth,
-		AnyOrigin:      cfg.ListensOnLoopback(),
-		Origins:        cfg.Origins,
+		Proxies:        cfg.TrustedProxies,
+		Origins:        peer.Origins{Any: cfg.Local(), Listed: cfg.Origins},
+		Limits:         s.limits,
 		MaxConnections: cfg.Limits.Connections,
 		History:        cfg.History.OnConnect,
 		PingInterval:   cfg.WS.PingInterval,
@@ -104,7 +109,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 	s.health = observe.NewHealth(observe.ReadBuild().Version, log)
 	s.health.Add("store", st.Ping)
 	s.http = &http.Server{
-		Handler:           s.routes(),
+		Handler:           peer.Headers{}.Handler(s.routes()),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -120,6 +125,26 @@ func graceOf(cfg *config.Config) time.Duration {
 		return -1
 	}
 	return cfg.Presence.Grace
+}
+
+// policyOf returns the limits on single users, addresses and rooms. A server
+// that is local has none.
+func policyOf(cfg *config.Config) limit.Policy {
+	if cfg.Local() {
+		return limit.Policy{}
+	}
+	l := &cfg.Limits
+	return limit.Policy{
+		Handshakes: l.Handshakes,
+		Commands:   l.Commands,
+		Posts:      l.Posts,
+		RoomPosts:  l.RoomPosts,
+		RoomsMade:  l.RoomsMade,
+		Requests:   l.Requests,
+		Anonymous:  l.AnonymousRequests,
+		UserConns:  l.ConnectionsPerUser,
+		AddrConns:  l.ConnectionsPerAddress,
+	}
 }
 
 func (s *Server) routes() http.Handler {
