@@ -28,22 +28,23 @@ var arrows = map[string][]string{
 
 	// Down by calls: gateway → session → room → store.
 	// Out by events: session → hub → bus ← room.
-	"internal/room":      {"chat", "internal/store", "internal/bus"},
-	"internal/hub":       {"chat", "internal/store", "internal/bus"},
-	"internal/presence":  {"chat", "internal/bus"},
-	"internal/session":   {"chat", "wire", "internal/room", "internal/hub", "internal/presence", "internal/store"},
-	"internal/websocket": {"github.com/gobwas/ws"},
-	"internal/auth":      {"chat"},
-	"internal/limit":     {"chat"},
-	"internal/peer":      {"chat"},
-	"internal/gateway":   {"chat", "wire", "internal/auth", "internal/limit", "internal/peer", "internal/session", "internal/hub", "internal/websocket"},
-	"internal/api":       {"chat", "internal/presence", jsonLibrary, jsonTokens},
+	"internal/room":        {"chat", "internal/store", "internal/bus"},
+	"internal/hub":         {"chat", "internal/store", "internal/bus"},
+	"internal/presence":    {"chat", "internal/bus"},
+	"internal/session":     {"chat", "wire", "internal/room", "internal/hub", "internal/presence", "internal/store"},
+	"internal/websocket":   {"github.com/gobwas/ws"},
+	"internal/auth":        {"chat"},
+	"internal/limit":       {"chat"},
+	"internal/certificate": {},
+	"internal/peer":        {"chat"},
+	"internal/gateway":     {"chat", "wire", "internal/auth", "internal/limit", "internal/peer", "internal/session", "internal/hub", "internal/websocket"},
+	"internal/api":         {"chat", "internal/presence", jsonLibrary, jsonTokens},
 
 	// What surrounds them.
 	"internal/config":  {"chat", "internal/limit", "github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"},
 	"internal/observe": {jsonLibrary},
 	"internal/server": {"chat", "internal/store", "internal/store/sqlite", "internal/bus", "internal/bus/local", "internal/room", "internal/hub",
-		"internal/presence", "internal/session", "internal/auth", "internal/limit", "internal/peer", "internal/gateway", "internal/api", "internal/config", "internal/observe"},
+		"internal/presence", "internal/session", "internal/auth", "internal/limit", "internal/peer", "internal/certificate", "internal/gateway", "internal/api", "internal/config", "internal/observe"},
 	"cmd/tertulia": {"chat", "client", "wire", "internal/config", "internal/observe", "internal/server", "internal/store/sqlite", "internal/bench",
 		"github.com/alecthomas/kong", "golang.org/x/term", jsonLibrary, jsonTokens},
 
