@@ -75,7 +75,7 @@ func newParser(io IO, exited func()) (*kong.Kong, *commands, error) {
 	c := &commands{
 		Serve:       ServeCmd{configFlags: newConfigFlags()},
 		Config:      ConfigCmd{Show: ConfigShowCmd{configFlags: newConfigFlags()}},
-		Healthcheck: HealthcheckCmd{configFlags: newConfigFlags("listen")},
+		Healthcheck: HealthcheckCmd{configFlags: newConfigFlags("listen", "tls.cert", "tls.key")},
 	}
 	k, err := kong.New(c,
 		kong.Name("tertulia"),

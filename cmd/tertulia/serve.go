@@ -55,13 +55,17 @@ func (c *ServeCmd) Run(ctx context.Context, io IO, others otherEnv) error {
 func greet(io IO, cfg *config.Config, listen string) observe.Greeting {
 	host := dialable(listen)
 	next := io.Name + " chat 1"
-	if host != config.Default().Listen {
+	switch {
+	case cfg.TLS.On():
+		next = io.Name + " chat --server wss://" + host + " 1"
+	case host != config.Default().Listen:
 		next = io.Name + " chat --server ws://" + host + " 1"
 	}
 	return observe.Greeting{
 		Build:       observe.ReadBuild(),
 		Listen:      listen,
 		Host:        host,
+		TLS:         cfg.TLS.On(),
 		DataDir:     cfg.DataDir,
 		Open:        cfg.Auth.Mode == config.AuthOpen,
 		OthersReach: !cfg.ListensOnLoopback(),
@@ -95,6 +99,9 @@ func startError(err error, cfg *config.Config) error {
 	if e, ok := errors.AsType[*sqlite.FolderError](err); ok {
 		return errorWithHint(exitFailure, "make the folder writable for this user, or choose another with --data-dir",
 			"cannot use the data folder %s: %w", e.Dir, e.Err)
+	}
+	if e, ok := errors.AsType[*server.CertificateError](err); ok {
+		return errorWithHint(exitFailure, "tls.cert and tls.key name two files in PEM that this user can read and that belong together", "%w", e)
 	}
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "listen" {
 		return listenError(e, cfg.Listen)

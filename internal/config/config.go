@@ -33,6 +33,7 @@ type Config struct {
 
 	TrustedProxies []netip.Prefix `key:"trusted_proxies" default:"" help:"Addresses or networks, such as 10.0.0.0/8, of proxies that are believed when they say for whom they ask (X-Forwarded-For, -Proto and -Host, or Forwarded)."`
 
+	TLS      TLS
 	Auth     Auth
 	Rooms    Rooms
 	History  History
@@ -42,6 +43,15 @@ type Config struct {
 	Shutdown Shutdown
 	Log      Log
 }
+
+// TLS says whether the server speaks TLS itself, and as whom.
+type TLS struct {
+	Cert string `key:"tls.cert" default:"" help:"File with the certificate and those that lead to its root, in PEM. With it the server speaks https and wss only. It is read again when it changes."`
+	Key  string `key:"tls.key" default:"" help:"File with the private key of tls.cert, in PEM. It is read again when it changes."`
+}
+
+// On reports whether the server speaks TLS.
+func (t TLS) On() bool { return t.Cert != "" }
 
 // Auth says who is believed to be whom.
 type Auth struct {

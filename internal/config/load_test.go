@@ -70,6 +70,18 @@ func samples(k Key) [3]string {
 	return [3]string{"one", "two", "three"}
 }
 
+// beside is what must be set beside a key, if anything: the environment, and
+// the key that it sets.
+func beside(k Key) (env []string, other string) {
+	switch k.Name {
+	case "tls.cert":
+		return []string{"TERTULIA_TLS_KEY=key.pem"}, "tls.key"
+	case "tls.key":
+		return []string{"TERTULIA_TLS_CERT=cert.pem"}, "tls.cert"
+	}
+	return nil, ""
+}
+
 func TestPrecedence(t *testing.T) {
 	for _, k := range Keys() {
 		t.Run(k.Name, func(t *testing.T) {
@@ -82,6 +94,7 @@ func TestPrecedence(t *testing.T) {
 			line := 1 + strings.Count(section, "\n")
 			env := k.Env() + "=" + values[1]
 			flag := "--" + k.Flag() + "=" + values[2]
+			partner, other := beside(k)
 
 			steps := []struct {
 				name   string
@@ -96,6 +109,9 @@ func TestPrecedence(t *testing.T) {
 				{"flag over default", Input{Flags: parseFlags(t, flag)}, values[2], Source{Name: "--" + k.Flag()}},
 			}
 			for _, step := range steps {
+				if step.name != "default" {
+					step.in.Env = append(step.in.Env, partner...)
+				}
 				l, err := load(step.in, nil)
 				if err != nil {
 					t.Fatalf("%s: %v", step.name, err)
@@ -105,7 +121,7 @@ func TestPrecedence(t *testing.T) {
 					t.Errorf("%s: %+v, want %+v", step.name, got, want)
 				}
 				for _, s := range l.Settings {
-					if s.Key != k.Name && s.Source != (Source{}) {
+					if s.Key != k.Name && s.Key != other && s.Source != (Source{}) {
 						t.Errorf("%s: %s was set by %s as well", step.name, s.Key, s.Source)
 					}
 				}
@@ -192,6 +208,8 @@ func TestWrongFile(t *testing.T) {
 		{"ping after idle", "[ws]\nping_interval = \"60s\"\n", "%s:2:1: ws.ping_interval does not fit: ws.idle_timeout is 60s and must be longer than ws.ping_interval, which is 60s"},
 		{"no port", "listen = \"127.0.0.1\"\n", `%s:1:1: listen is "127.0.0.1"; write an address and a port, like 127.0.0.1:8000 or [::1]:8000`},
 		{"port too high", "listen = \"127.0.0.1:65536\"\n", `%s:1:1: listen has the port "65536"; a port is a number from 0 to 65535`},
+		{"certificate without key", "tls.cert = \"cert.pem\"\n", "%s:1:1: tls.cert is given without tls.key; give both"},
+		{"key without certificate", "tls.key = \"key.pem\"\n", "%s:1:1: tls.key is given without tls.cert; give both"},
 		{"no folder", "data_dir = \"\"\n", "%s:1:1: data_dir is empty; name a folder"},
 		{"origin with a path", "origins = [\"https://a.example/chat\"]\n", `%s:1:1: origins has "https://a.example/chat", which is not an origin; write scheme, host and port only, like https://chat.example.org`},
 		{"proxy by name", "trusted_proxies = [\"proxy.example\"]\n", `%s:1:1: "proxy.example" is neither an address nor a network; write it like 10.0.0.7 or 10.0.0.0/8`},

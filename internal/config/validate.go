@@ -32,6 +32,12 @@ func (c *Config) validate(sources map[string]Source) []Problem {
 		wrong(key, "does not fit: ws.idle_timeout is %s and must be longer than ws.ping_interval, which is %s",
 			formatDuration(c.WS.IdleTimeout), formatDuration(c.WS.PingInterval))
 	}
+	switch {
+	case c.TLS.Cert != "" && c.TLS.Key == "":
+		wrong("tls.cert", "is given without tls.key; give both")
+	case c.TLS.Cert == "" && c.TLS.Key != "":
+		wrong("tls.key", "is given without tls.cert; give both")
+	}
 	for _, origin := range c.Origins {
 		if !isOrigin(origin) {
 			wrong("origins", "has %q, which is not an origin; write scheme, host and port only, like https://chat.example.org", origin)

@@ -14,6 +14,8 @@ type Greeting struct {
 	// writes that.
 	Listen, Host string
 	DataDir      string
+	// TLS says that clients come by https and wss.
+	TLS bool
 	// Open says that users are who they say they are, and OthersReach that
 	// Listen is reachable from other machines.
 	Open, OthersReach bool
@@ -25,9 +27,13 @@ type Greeting struct {
 func (g Greeting) Banner() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n", g.Build)
-	fmt.Fprintf(&b, "  WebSocket   ws://%s/ws/{room_id}?user_id=1&username=Juan\n", g.Host)
-	fmt.Fprintf(&b, "  Statistics  http://%s/ws/stats\n", g.Host)
-	fmt.Fprintf(&b, "  Health      http://%s/health\n", g.Host)
+	secure := ""
+	if g.TLS {
+		secure = "s"
+	}
+	fmt.Fprintf(&b, "  WebSocket   ws%s://%s/ws/{room_id}?user_id=1&username=Juan\n", secure, g.Host)
+	fmt.Fprintf(&b, "  Statistics  http%s://%s/ws/stats\n", secure, g.Host)
+	fmt.Fprintf(&b, "  Health      http%s://%s/health\n", secure, g.Host)
 	fmt.Fprintf(&b, "  Data        %s\n\n", g.DataDir)
 	switch {
 	case g.Open && g.OthersReach:
@@ -45,6 +51,6 @@ func (g Greeting) Log(log *slog.Logger) {
 	if g.Open && g.OthersReach {
 		level = slog.LevelWarn
 	}
-	log.Log(context.Background(), level, "serving", "listen", g.Listen, "data_dir", g.DataDir, "open", g.Open,
+	log.Log(context.Background(), level, "serving", "listen", g.Listen, "tls", g.TLS, "data_dir", g.DataDir, "open", g.Open,
 		"version", g.Build.Version, "commit", g.Build.Commit, "go", g.Build.Go)
 }

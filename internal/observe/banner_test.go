@@ -30,6 +30,11 @@ func TestBanner(t *testing.T) {
 	if got := g.Banner(); got != want {
 		t.Errorf("banner:\n%s\nwant:\n%s", got, want)
 	}
+	g.TLS = true
+	want = strings.NewReplacer("ws://", "wss://", "http://", "https://").Replace(want)
+	if got := g.Banner(); got != want {
+		t.Errorf("banner with TLS:\n%s\nwant:\n%s", got, want)
+	}
 }
 
 func TestBannerWarnsOfOthers(t *testing.T) {

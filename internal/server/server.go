@@ -59,7 +59,7 @@ const (
 
 // New opens the data folder and the listener, and starts everything but
 // serving. The caller calls Run. Errors are those of sqlite.Open and
-// net.Listen.
+// net.Listen, and a *CertificateError.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, error) {
 	st, err := sqlite.Open(ctx, sqlite.Config{Dir: cfg.DataDir})
 	if err != nil {
@@ -68,6 +68,10 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
+	}
+	secure, err := tlsOf(&cfg, log)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close(), st.Close())
 	}
 	s := &Server{cfg: cfg, log: log, store: st, listener: listener, broken: make(chan error, 1)}
 	s.auth = auth.Open{Anywhere: cfg.Auth.AllowOpenOnAnyAddress}
@@ -109,7 +113,8 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 	s.health = observe.NewHealth(observe.ReadBuild().Version, log)
 	s.health.Add("store", st.Ping)
 	s.http = &http.Server{
-		Handler:           peer.Headers{}.Handler(s.routes()),
+		Handler:           peer.Headers{Secure: cfg.TLS.On() && !cfg.ListensOnLoopback()}.Handler(s.routes()),
+		TLSConfig:         secure,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -169,7 +174,7 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // that ended serving. A broken store ends it at once.
 func (s *Server) Run(ctx context.Context) error {
 	serving := make(chan error, 1)
-	go func() { serving <- s.http.Serve(s.listener) }() // ended and joined by stop
+	go func() { serving <- s.serve() }() // ended and joined by stop
 	setGCPercent()
 	tidying, endTidying := context.WithCancel(context.Background())
 	var tidied sync.WaitGroup

@@ -119,6 +119,11 @@ func (r *running) connect(room string) *client {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	return r.upgrade(nc, room)
+}
+
+func (r *running) upgrade(nc net.Conn, room string) *client {
+	r.t.Helper()
 	fmt.Fprintf(nc, "GET /ws/%s?user_id=1&username=Ana HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", room)
 	br := bufio.NewReader(nc)
