@@ -20,6 +20,8 @@ const (
 	EmptyContent        Code = "empty_content"
 	TooLarge            Code = "too_large"
 	InvalidParameter    Code = "invalid_parameter"
+	Unauthenticated     Code = "unauthenticated"
+	TokenExpired        Code = "token_expired"
 	Forbidden           Code = "forbidden"
 	Banned              Code = "banned"
 	RoomNotFound        Code = "room_not_found"
@@ -55,6 +57,8 @@ var codes = map[Code]struct {
 	EmptyContent:        {1006, false},
 	TooLarge:            {1007, false},
 	InvalidParameter:    {1008, false},
+	Unauthenticated:     {1101, false},
+	TokenExpired:        {1102, true},
 	Forbidden:           {1103, false},
 	Banned:              {1104, false},
 	RoomNotFound:        {1201, false},
@@ -81,7 +85,8 @@ var codes = map[Code]struct {
 // Num is the code's number, for clients that prefer integers.
 func (c Code) Num() int { return codes[c].num }
 
-// Retryable reports whether the same request may succeed later unchanged.
+// Retryable reports whether the same request may succeed later unchanged;
+// for [TokenExpired] that is with a new token.
 func (c Code) Retryable() bool { return codes[c].retryable }
 
 // Codes calls yield for every code, in no order, until it returns false.
