@@ -1,7 +1,3 @@
-// Package auth says who is asking.
-//
-// This version knows one mode, open: a client is who its URL says
-// (docs/protocol.md §2.3).
 package auth
 
 import (

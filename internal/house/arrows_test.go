@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"internal/presence":    {"chat", "internal/bus"},
 	"internal/session":     {"chat", "wire", "internal/room", "internal/hub", "internal/presence", "internal/store"},
 	"internal/websocket":   {"github.com/gobwas/ws"},
-	"internal/auth":        {"chat"},
+	"internal/auth":        {"chat", jsonLibrary, jsonTokens, "github.com/golang-jwt/jwt/v5"},
 	"internal/limit":       {"chat"},
 	"internal/certificate": {},
 	"internal/peer":        {"chat"},
@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 	"internal/observe": {jsonLibrary},
 	"internal/server": {"chat", "internal/store", "internal/store/sqlite", "internal/bus", "internal/bus/local", "internal/room", "internal/hub",
 		"internal/presence", "internal/session", "internal/auth", "internal/limit", "internal/peer", "internal/certificate", "internal/gateway", "internal/api", "internal/config", "internal/observe"},
-	"cmd/tertulia": {"chat", "client", "wire", "internal/config", "internal/observe", "internal/server", "internal/store/sqlite", "internal/bench",
+	"cmd/tertulia": {"chat", "client", "wire", "internal/auth", "internal/config", "internal/observe", "internal/server", "internal/store/sqlite", "internal/bench",
 		"github.com/alecthomas/kong", "golang.org/x/term", jsonLibrary, jsonTokens},
 
 	// Measuring and testing. They see the server from outside.
