@@ -55,12 +55,23 @@ func (t TLS) On() bool { return t.Cert != "" }
 
 // Auth says who is believed to be whom.
 type Auth struct {
-	Mode                  string `key:"auth.mode" default:"open" oneof:"open" help:"How users are known. open believes the user_id and username in the URL."`
-	AllowOpenOnAnyAddress bool   `key:"auth.allow_open_on_any_address" default:"false" help:"Serve in open mode on an address that others can reach too. Whoever reaches it can speak under any name."`
+	Mode                  string        `key:"auth.mode" default:"open" oneof:"open,token" help:"How users are known. open believes the user_id and username in the URL; token asks for a token."`
+	AllowOpenOnAnyAddress bool          `key:"auth.allow_open_on_any_address" default:"false" help:"Serve in open mode on an address that others can reach too. Whoever reaches it can speak under any name."`
+	HS256Secret           Secret        `key:"auth.hs256_secret" default:"" help:"The secret of 32 bytes or more that tokens are signed with by HS256. Better in a file than here: TERTULIA_AUTH_HS256_SECRET_FILE names it."`
+	PublicKeys            []string      `key:"auth.public_keys" default:"" help:"PEM files of the public keys that tokens are signed with by RS256, ES256 or EdDSA."`
+	JWKSURL               string        `key:"auth.jwks_url" default:"" help:"Where the issuer of the tokens publishes its keys, https or on this machine."`
+	Algorithms            []string      `key:"auth.algorithms" default:"" help:"Algorithms that tokens may be signed with, of HS256, RS256, ES256, EdDSA. Empty allows those that fit the keys."`
+	Issuer                string        `key:"auth.issuer" default:"" help:"What the iss of a token must be. Empty takes any."`
+	Audience              []string      `key:"auth.audience" default:"" help:"What the aud of a token must have one of. Empty takes any."`
+	MaxLifetime           time.Duration `key:"auth.max_lifetime" default:"24h" min:"60s" max:"24h" help:"The longest time that a token may be good for."`
+	ServiceKeys           []Secret      `key:"auth.service_keys" default:"" help:"Keys of 32 characters or more with which an application's back end may do everything, in the name of any user. Better in a file than here: TERTULIA_AUTH_SERVICE_KEYS_FILE names it."`
 }
 
-// AuthOpen is the [Auth].Mode in which a user is who the URL says.
-const AuthOpen = "open"
+// The values of [Auth].Mode.
+const (
+	AuthOpen  = "open"
+	AuthToken = "token"
+)
 
 // Rooms says which rooms there are.
 type Rooms struct {
@@ -141,9 +152,10 @@ func (c *Config) Local() bool {
 // host name other than localhost counts as reachable by others.
 func (c *Config) ListensOnLoopback() bool {
 	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil {
-		return false
-	}
+	return err == nil && isLoopback(host)
+}
+
+func isLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true
 	}

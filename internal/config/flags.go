@@ -46,10 +46,13 @@ func (k Key) flagField() reflect.StructField {
 }
 
 func (k Key) flagPlaceholder() string {
-	if k.Default == "" {
+	switch {
+	case k.Default != "":
+		return k.Default
+	case k.isList():
 		return "LIST"
 	}
-	return k.Default
+	return "TEXT"
 }
 
 // Struct returns the pointer to a struct that a kong command embeds.

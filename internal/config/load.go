@@ -29,7 +29,7 @@ type Loaded struct {
 // Setting is the value that one key has, and who gave it.
 type Setting struct {
 	Key    string
-	Value  string // as a variable would give it
+	Value  string // as a variable would give it; a mark for a secret
 	Source Source
 }
 

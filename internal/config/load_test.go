@@ -2,8 +2,11 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,6 +55,18 @@ func samples(k Key) [3]string {
 		return [3]string{"https://a.example", "https://b.example,http://c.example:81", "https://d.example"}
 	case "trusted_proxies":
 		return [3]string{"10.0.0.0/8", "192.0.2.1/32,2001:db8::/32", "127.0.0.1/32"}
+	case "auth.mode":
+		return [3]string{AuthOpen, AuthOpen, AuthOpen} // token needs a key beside it
+	case "auth.hs256_secret":
+		return [3]string{secretSample, "other " + secretSample, "third " + secretSample}
+	case "auth.service_keys":
+		return [3]string{secretSample, secretSample + ",other " + secretSample, "third " + secretSample}
+	case "auth.jwks_url":
+		return [3]string{"https://a.example/keys", "http://127.0.0.1:1/keys", "http://localhost/keys"}
+	case "auth.algorithms":
+		return [3]string{"HS256", "RS256,ES256", "EdDSA"}
+	case "auth.max_lifetime":
+		return [3]string{"2h", "3h", "4h"}
 	}
 	switch {
 	case k.oneOf != nil:
@@ -80,6 +95,19 @@ func beside(k Key) (env []string, other string) {
 		return []string{"TERTULIA_TLS_CERT=cert.pem"}, "tls.cert"
 	}
 	return nil, ""
+}
+
+const secretSample = "a secret of thirty-two bytes or more"
+
+// shown is how a value appears among the settings.
+func shown(k Key, value string) string {
+	if k.typ == reflect.TypeFor[Secret]() {
+		return Secret(value).String()
+	}
+	if k.typ == reflect.TypeFor[[]Secret]() {
+		return strings.Join(slices.Repeat([]string{hidden}, len(k.split(value))), ",")
+	}
+	return value
 }
 
 func TestPrecedence(t *testing.T) {
@@ -117,7 +145,7 @@ func TestPrecedence(t *testing.T) {
 					t.Fatalf("%s: %v", step.name, err)
 				}
 				i := slices.IndexFunc(l.Settings, func(s Setting) bool { return s.Key == k.Name })
-				if got, want := l.Settings[i], (Setting{k.Name, step.value, step.source}); got != want {
+				if got, want := l.Settings[i], (Setting{k.Name, shown(k, step.value), step.source}); got != want {
 					t.Errorf("%s: %+v, want %+v", step.name, got, want)
 				}
 				for _, s := range l.Settings {
@@ -326,6 +354,61 @@ func TestOpenModeStaysOnLoopback(t *testing.T) {
 		} else if l.Local() {
 			t.Errorf("open mode on %s with the flag is local, want it open to others", test.listen)
 		}
+	}
+}
+
+// Each sentence about tokens and keys, and none with a secret in it.
+func TestTokenSettings(t *testing.T) {
+	const short = "too short a secret"
+	for _, test := range []struct {
+		name string
+		args []string
+		want string // of the sentence; empty if it is accepted
+	}{
+		{"a secret", []string{"--auth-mode=token", "--auth-hs256-secret=" + secretSample}, ""},
+		{"a secret, for others to reach", []string{"--auth-mode=token", "--auth-hs256-secret=" + secretSample, "--listen=0.0.0.0:8000"}, ""},
+		{"key files", []string{"--auth-mode=token", "--auth-public-keys=a.pem,b.pem"}, ""},
+		{"key URL", []string{"--auth-mode=token", "--auth-jwks-url=https://a.example/keys", "--auth-algorithms=ES256,EdDSA"}, ""},
+		{"tokens beside open mode", []string{"--auth-hs256-secret=" + secretSample}, ""},
+		{"no key", []string{"--auth-mode=token"}, "--auth-mode: auth.mode is token, which needs a key to check tokens with: set one of auth.hs256_secret, auth.public_keys and auth.jwks_url"},
+		{"two kinds", []string{"--auth-hs256-secret=" + secretSample, "--auth-public-keys=a.pem"}, "--auth-public-keys: auth.public_keys is set beside auth.hs256_secret; "},
+		{"short secret", []string{"--auth-hs256-secret=" + short}, "--auth-hs256-secret: auth.hs256_secret has 18 bytes; it needs 32"},
+		{"short service key", []string{"--auth-service-keys=" + secretSample + "," + short}, "--auth-service-keys: auth.service_keys has one of 18 characters; a key needs 32"},
+		{"keys in clear", []string{"--auth-jwks-url=http://a.example/keys"}, "--auth-jwks-url: auth.jwks_url must be an https URL"},
+		{"keys with a password", []string{"--auth-jwks-url=https://u:" + short + "@a.example/keys"}, "--auth-jwks-url: auth.jwks_url must be an https URL"},
+		{"keys of nobody", []string{"--auth-jwks-url=https:///keys"}, "--auth-jwks-url: auth.jwks_url must be an https URL"},
+		{"keys from no URL", []string{"--auth-jwks-url=https://a b"}, "--auth-jwks-url: auth.jwks_url must be an https URL"},
+		{"no signature", []string{"--auth-algorithms=none"}, `--auth-algorithms: auth.algorithms has "none"; the keys that are set go with HS256, RS256, ES256, EdDSA`},
+		{"public for a secret", []string{"--auth-hs256-secret=" + secretSample, "--auth-algorithms=RS256"}, `--auth-algorithms: auth.algorithms has "RS256"; the keys that are set go with HS256`},
+		{"secret for a public one", []string{"--auth-public-keys=a.pem", "--auth-algorithms=HS256"}, `--auth-algorithms: auth.algorithms has "HS256"; the keys that are set go with RS256, ES256, EdDSA`},
+		{"too long", []string{"--auth-max-lifetime=25h"}, "--auth-max-lifetime: 25h is out of range; allowed is 60s to 24h"},
+	} {
+		_, err := load(Input{Flags: parseFlags(t, test.args...)}, nil)
+		if (err == nil) != (test.want == "") || err != nil && !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %s", test.name, err, test.want)
+		}
+		if err != nil && (strings.Contains(err.Error(), secretSample) || strings.Contains(err.Error(), short)) {
+			t.Errorf("%s: the error has a secret in it: %v", test.name, err)
+		}
+	}
+}
+
+// However a configuration is printed, its secrets are not.
+func TestSecretsAreHidden(t *testing.T) {
+	l, err := load(Input{Env: []string{"TERTULIA_AUTH_HS256_SECRET=" + secretSample, "TERTULIA_AUTH_SERVICE_KEYS=" + secretSample}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "secret", l.Auth.HS256Secret, "auth", l.Auth)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "secret", l.Auth.HS256Secret, "auth", l.Auth)
+	for _, text := range []string{log.String(), fmt.Sprint(l.Config), fmt.Sprintf("%+v", l.Config), fmt.Sprintf("%#v", l.Auth), fmt.Sprint(l.Settings)} {
+		if strings.Contains(text, secretSample) || !strings.Contains(text, hidden) {
+			t.Errorf("%s shows a secret, want %s in its place", text, hidden)
+		}
+	}
+	if got := string(l.Auth.HS256Secret); got != secretSample {
+		t.Errorf("the secret is %q, want %q", got, secretSample)
 	}
 }
 

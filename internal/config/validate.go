@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -38,12 +39,83 @@ func (c *Config) validate(sources map[string]Source) []Problem {
 	case c.TLS.Cert == "" && c.TLS.Key != "":
 		wrong("tls.key", "is given without tls.cert; give both")
 	}
+	c.Auth.validate(wrong)
 	for _, origin := range c.Origins {
 		if !isOrigin(origin) {
 			wrong("origins", "has %q, which is not an origin; write scheme, host and port only, like https://chat.example.org", origin)
 		}
 	}
 	return found
+}
+
+// validate calls wrong for what does not fit together, with the key and a
+// sentence that has no secret in it.
+func (a *Auth) validate(wrong func(key, format string, args ...any)) {
+	keys := a.givenKeys()
+	switch {
+	case len(keys) > 1:
+		wrong(keys[1], "is set beside %s; tokens have one kind of key, because one that is public must never pass for a secret", keys[0])
+	case len(keys) == 0 && a.Mode == AuthToken:
+		wrong("auth.mode", "is token, which needs a key to check tokens with: set one of auth.hs256_secret, auth.public_keys and auth.jwks_url")
+	}
+	if n := len(a.HS256Secret); n > 0 && n < minSecretBytes {
+		wrong("auth.hs256_secret", "has %d bytes; it needs %d, for instance of `openssl rand -base64 32`", n, minSecretBytes)
+	}
+	for _, key := range a.ServiceKeys {
+		if n := len(key); n < minSecretBytes {
+			wrong("auth.service_keys", "has one of %d characters; a key needs %d, for instance of `openssl rand -base64 32`", n, minSecretBytes)
+		}
+	}
+	if a.JWKSURL != "" && !isKeyURL(a.JWKSURL) {
+		wrong("auth.jwks_url", "must be an https URL without user and password, or an http one on this machine")
+	}
+	a.validateAlgorithms(keys, wrong)
+}
+
+// minSecretBytes is as many bits as the hash of HS256 has (RFC 7518 §3.2).
+const minSecretBytes = 32
+
+// givenKeys names the kinds of key for tokens that are set.
+func (a *Auth) givenKeys() []string {
+	var keys []string
+	for _, k := range []struct {
+		name string
+		set  bool
+	}{
+		{"auth.hs256_secret", a.HS256Secret != ""},
+		{"auth.public_keys", len(a.PublicKeys) > 0},
+		{"auth.jwks_url", a.JWKSURL != ""},
+	} {
+		if k.set {
+			keys = append(keys, k.name)
+		}
+	}
+	return keys
+}
+
+func (a *Auth) validateAlgorithms(keys []string, wrong func(key, format string, args ...any)) {
+	fit := []string{"HS256", "RS256", "ES256", "EdDSA"}
+	switch {
+	case a.HS256Secret != "":
+		fit = fit[:1]
+	case len(keys) > 0:
+		fit = fit[1:]
+	}
+	for _, name := range a.Algorithms {
+		if !slices.Contains(fit, name) {
+			wrong("auth.algorithms", "has %q; the keys that are set go with %s", name, strings.Join(fit, ", "))
+		}
+	}
+}
+
+// isKeyURL reports whether keys may be fetched from a URL: nobody on the way
+// can put others in their place.
+func isKeyURL(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.User != nil || u.Host == "" {
+		return false
+	}
+	return u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
 }
 
 var allowOpen, _ = find("auth.allow_open_on_any_address")

@@ -54,6 +54,15 @@ func (k Key) set(c *Config, items []string) error {
 	case *[]string:
 		*p = items
 		return nil
+	case *Secret:
+		*p = Secret(items[0])
+		return nil
+	case *[]Secret:
+		*p = make([]Secret, len(items))
+		for i, item := range items {
+			(*p)[i] = Secret(item)
+		}
+		return nil
 	case *[]chat.RoomID:
 		return setRooms(p, items)
 	case *[]netip.Prefix:
@@ -153,7 +162,8 @@ func refusal(err error) string {
 	return err.Error()
 }
 
-// items spells the key's value in c, so that set gives it back.
+// items spells the key's value in c, so that set gives it back; of secrets it
+// tells only that they are set.
 func (k Key) items(c *Config) []string {
 	field := reflect.ValueOf(c).Elem().FieldByIndex(k.index)
 	switch v := field.Interface().(type) {
