@@ -57,6 +57,7 @@ type commands struct {
 	Chat        ChatCmd        `cmd:"" help:"Chat in a room from the terminal."`
 	Bench       BenchCmd       `cmd:"" help:"Measure a server under load."`
 	Config      ConfigCmd      `cmd:"" help:"Write, check or show the configuration."`
+	Token       TokenCmd       `cmd:"" help:"Make a token, or show what one says."`
 	Healthcheck HealthcheckCmd `cmd:"" help:"Ask the server on this machine whether it is ready."`
 	Version     VersionCmd     `cmd:"" help:"Say which version this is."`
 }
@@ -73,8 +74,12 @@ func (commands) Help() string {
 // end the process, after it has written a help page.
 func newParser(io IO, exited func()) (*kong.Kong, *commands, error) {
 	c := &commands{
-		Serve:       ServeCmd{configFlags: newConfigFlags()},
-		Config:      ConfigCmd{Show: ConfigShowCmd{configFlags: newConfigFlags()}},
+		Serve:  ServeCmd{configFlags: newConfigFlags()},
+		Config: ConfigCmd{Show: ConfigShowCmd{configFlags: newConfigFlags()}},
+		Token: TokenCmd{
+			Create:  TokenCreateCmd{configFlags: newConfigFlags("auth.issuer", "auth.audience", "auth.max_lifetime")},
+			Inspect: TokenInspectCmd{configFlags: newConfigFlags(tokenKeys...)},
+		},
 		Healthcheck: HealthcheckCmd{configFlags: newConfigFlags("listen", "tls.cert", "tls.key")},
 	}
 	k, err := kong.New(c,

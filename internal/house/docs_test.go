@@ -120,7 +120,7 @@ func calls(command string) [][]string {
 		for len(words) > 0 && assignment.MatchString(words[0]) {
 			words = words[1:]
 		}
-		if end := slices.IndexFunc(words, func(w string) bool { return strings.ContainsAny(w, ">#&…") }); end >= 0 {
+		if end := slices.IndexFunc(words, func(w string) bool { return strings.ContainsAny(w, "<>#&…") }); end >= 0 {
 			words = words[:end]
 		}
 		if len(words) > 0 && path.Base(words[0]) == "tertulia" {
