@@ -18,7 +18,7 @@ var arrows = map[string][]string{
 
 	// The contracts of the two seams, and what stands behind them.
 	"internal/store":             {"chat"},
-	"internal/store/sqlite":      {"chat", "internal/store", "modernc.org/sqlite", "modernc.org/sqlite/lib", "github.com/pressly/goose/v3", "golang.org/x/sys/unix", "golang.org/x/sys/windows"},
+	"internal/store/sqlite":      {"chat", "internal/count", "internal/store", "modernc.org/sqlite", "modernc.org/sqlite/lib", "github.com/pressly/goose/v3", "golang.org/x/sys/unix", "golang.org/x/sys/windows"},
 	"internal/store/storetest":   {"chat", "internal/store", "pgregory.net/rapid"},
 	"internal/bus":               {"chat"},
 	"internal/bus/local":         {"chat", "internal/bus"},
@@ -28,8 +28,8 @@ var arrows = map[string][]string{
 
 	// Down by calls: gateway → session → room → store.
 	// Out by events: session → hub → bus ← room.
-	"internal/room":        {"chat", "internal/store", "internal/bus"},
-	"internal/hub":         {"chat", "internal/store", "internal/bus"},
+	"internal/room":        {"chat", "internal/count", "internal/store", "internal/bus"},
+	"internal/hub":         {"chat", "internal/count", "internal/store", "internal/bus"},
 	"internal/presence":    {"chat", "internal/bus"},
 	"internal/session":     {"chat", "wire", "internal/room", "internal/hub", "internal/presence", "internal/store"},
 	"internal/websocket":   {"github.com/gobwas/ws"},
@@ -37,10 +37,11 @@ var arrows = map[string][]string{
 	"internal/limit":       {"chat"},
 	"internal/certificate": {},
 	"internal/peer":        {"chat"},
-	"internal/gateway":     {"chat", "wire", "internal/auth", "internal/limit", "internal/peer", "internal/session", "internal/hub", "internal/websocket"},
+	"internal/gateway":     {"chat", "wire", "internal/count", "internal/auth", "internal/limit", "internal/peer", "internal/session", "internal/hub", "internal/websocket"},
 	"internal/api":         {"chat", "internal/presence", jsonLibrary, jsonTokens},
 
 	// What surrounds them.
+	"internal/count":   {},
 	"internal/config":  {"chat", "internal/limit", "github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"},
 	"internal/observe": {jsonLibrary},
 	"internal/server": {"chat", "internal/store", "internal/store/sqlite", "internal/bus", "internal/bus/local", "internal/room", "internal/hub",

@@ -169,6 +169,7 @@ func (f *Feed) attach(ctx context.Context, s *Sub, opt AttachOptions) (Attached,
 		if gap, err = f.judge(ctx, *opt.After); err != nil {
 			return Attached{}, err
 		}
+		f.hub.counts.resumed(gap)
 	}
 	resumed := opt.After != nil && gap == GapNone
 

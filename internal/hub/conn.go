@@ -49,13 +49,16 @@ const maxReplyBytes = 64 << 10
 
 // replyBuf holds replies while they wait. It is borrowed, because most
 // connections have nothing waiting most of the time.
-type replyBuf struct{ frames []byte }
+type replyBuf struct {
+	frames []byte
+	n      uint64 // calls of Reply, each of which has one frame as a rule
+}
 
 var replyBufs = sync.Pool{New: func() any { return new(replyBuf) }}
 
 func (b *replyBuf) free() {
 	if cap(b.frames) <= 2*maxReplyBytes {
-		b.frames = b.frames[:0]
+		b.frames, b.n = b.frames[:0], 0
 		replyBufs.Put(b)
 	}
 }
@@ -145,6 +148,7 @@ func (c *Conn) Reply(p []byte) {
 		c.replies = replyBufs.Get().(*replyBuf)
 	}
 	c.replies.frames = append(c.replies.frames, p...)
+	c.replies.n++
 	c.enqueue()
 }
 
@@ -163,7 +167,18 @@ func (c *Conn) Close(p []byte) bool {
 	return true
 }
 
-func (c *Conn) drop(r Reason) { c.Close(c.dialect.Bye(r)) }
+// Last returns what Close was given, nil before; it must not be changed.
+func (c *Conn) Last() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last
+}
+
+func (c *Conn) drop(r Reason) {
+	if c.Close(c.dialect.Bye(r)) && r == Slow {
+		c.loop.hub.counts.Slow.Inc()
+	}
+}
 
 // Gone tells the hub that the connection has ended; nothing more is written.
 // It is called by the connection's reader, once the transport has failed.
@@ -271,6 +286,7 @@ func (c *Conn) takeReplies(buf []byte) (_, last []byte, ok bool) {
 	}
 	if c.replies != nil {
 		buf = append(buf, c.replies.frames...)
+		c.loop.sent[sentReply] += c.replies.n
 		c.replies.free()
 		c.replies = nil
 	}

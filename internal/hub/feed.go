@@ -46,6 +46,7 @@ type Feed struct {
 	dirty []bool
 
 	mu      sync.Mutex
+	since   []time.Time // by loop: since when something durable waits for it
 	floor   uint64
 	next    uint64 // the seq that is taken next; 0 until open has read the log
 	tail    tail
@@ -62,6 +63,7 @@ type Feed struct {
 type view struct {
 	pass    uint64
 	head    uint64
+	since   time.Time // the feed has had what is new; zero if nothing is
 	tail    tail
 	changes changes
 	passing passing
@@ -76,6 +78,7 @@ func newFeed(h *Hub, topic bus.Topic, id chat.RoomID) *Feed {
 		ready: make(chan struct{}),
 		views: make([]view, n),
 		dirty: make([]bool, n),
+		since: make([]time.Time, n),
 		subs:  make([][]*Sub, n),
 	}
 }
@@ -144,7 +147,7 @@ func (f *Feed) close() {
 // loops. It never waits.
 func (f *Feed) take(events []chat.Event) {
 	f.mu.Lock()
-	changed := false
+	changed, next := false, f.next
 	for i := range events {
 		e := &events[i]
 		switch {
@@ -166,6 +169,9 @@ func (f *Feed) take(events []chat.Event) {
 		changed = true
 	}
 	wanted := f.wantedBy(changed)
+	if f.next > next {
+		f.taken(wanted)
+	}
 	f.mu.Unlock()
 	f.wake(wanted)
 }
@@ -450,6 +456,7 @@ func (f *Feed) note(l *loop) *view {
 		f.mu.Lock()
 		v.pass = l.passes
 		v.head = f.next - 1
+		v.since, f.since[l.id] = f.since[l.id], time.Time{}
 		v.tail = f.tail.snapshot(v.tail.chunks)
 		v.changes = f.changes
 		v.passing = f.passing

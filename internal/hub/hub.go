@@ -64,6 +64,7 @@ const (
 // Hub is a node's feeds. Its methods may be called from any goroutine.
 type Hub struct {
 	cfg       Config
+	counts    *Counts
 	loops     []*loop
 	connected atomic.Uint32 // connections ever; deals them to the loops in turn
 
@@ -96,10 +97,11 @@ func New(cfg Config) *Hub {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	h := &Hub{
-		cfg:   cfg,
-		feeds: make(map[bus.Topic]*Feed),
-		reads: make(chan struct{}, pageReads),
-		pages: make(pages),
+		cfg:    cfg,
+		counts: newCounts(cfg.Loops),
+		feeds:  make(map[bus.Topic]*Feed),
+		reads:  make(chan struct{}, pageReads),
+		pages:  make(pages),
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	for i := range cfg.Loops {

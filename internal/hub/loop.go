@@ -24,8 +24,9 @@ type loop struct {
 	feeds  []*Feed // taken from dirty
 	conns  []*Conn
 	pages  []pageRead
-	subs   []*Sub // of one connection, for a moment
-	again  []*Sub // of one connection: what the next pass looks at
+	subs   []*Sub            // of one connection, for a moment
+	again  []*Sub            // of one connection: what the next pass looks at
+	sent   [sentTypes]uint64 // frames in this pass
 
 	mu         sync.Mutex
 	dirtyFeeds []*Feed
@@ -96,6 +97,7 @@ func (l *loop) deliver() {
 		l.serve(c)
 		c.forgetDue()
 	}
+	l.publishCounts()
 	for _, v := range l.noted {
 		v.forget()
 	}
@@ -183,6 +185,7 @@ func (l *loop) serve(c *Conn) {
 	b := batch{buf: buf}
 	l.gatherDue(&b, c)
 	if last != nil {
+		l.sent[sentClose]++
 		b.add(last)
 	}
 	l.write(c, &b, last != nil)
@@ -346,6 +349,7 @@ func (l *loop) addPassing(b *batch, s *Sub, e *passingEvent) {
 	if len(frame) == 0 || e.cause != "" && e.cause == s.conn.self || e.version != 0 && e.version <= s.version {
 		return
 	}
+	l.sent[sentPassing]++
 	if wrap := s.conn.dialect.Wrap; wrap != nil {
 		b.buf = wrap(b.flat(), s, 0, l.hub.cfg.Encode.payload(frame))
 		return
@@ -402,6 +406,7 @@ func (l *loop) addEvents(b *batch, s *Sub, from *chunk, upto uint64, budget int)
 		upto = last
 	}
 	frames, last := from.after(s.cursor, upto, budget)
+	l.sent[sentEvent] += last - s.cursor
 	if d.Wrap == nil {
 		b.addShared(frames)
 		s.moveWithin(from, last)
