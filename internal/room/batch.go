@@ -37,6 +37,7 @@ type batch struct {
 type waiter struct {
 	key      uint64 // of the room, see Service.lane
 	done     func(Posted, error)
+	source   Source
 	postedAt time.Time // only for the log at debug
 }
 

@@ -56,10 +56,13 @@ func (l *lane) commit(b *batch) {
 func (l *lane) append(b *batch) ([]store.Result, error) {
 	pause := minPause
 	for rerun := false; ; rerun = true {
+		began := time.Now()
 		results, err := l.store.Append(l.ctx, b.rows)
 		l.note(err)
 		switch {
 		case err == nil && len(results) == len(b.rows):
+			l.counts.StoreTime.ObserveSince(began)
+			l.counts.Batch.Observe(int64(len(b.rows)))
 			return results, nil
 		case err == nil:
 			return nil, fmt.Errorf("%d results for %d rows: %w", len(results), len(b.rows), store.ErrBroken)
@@ -150,6 +153,7 @@ func (l *lane) answer(b *batch, results []store.Result) {
 		return
 	}
 	b.answered = true
+	l.counts.stored(b, results)
 	for i := range results {
 		r := &results[i]
 		if r.Err != nil {
@@ -166,6 +170,7 @@ func (l *lane) answerAll(b *batch, why *chat.Error) {
 		return
 	}
 	b.answered = true
+	l.counts.dropped(b, why)
 	for i := range b.waiters {
 		l.call(b.waiters[i].done, Posted{}, why)
 	}

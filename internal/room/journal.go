@@ -15,6 +15,7 @@ type lane struct {
 	// Fixed after construction.
 	store    store.Appender
 	log      *slog.Logger
+	counts   *Counts
 	broken   func(error)
 	maxBytes int
 	ctx      context.Context // ends when no batch may be begun any more
@@ -35,10 +36,11 @@ type lane struct {
 	refusal     *chat.Error // why no posts are taken; nil if they are
 }
 
-func newLane(ctx context.Context, cfg Config, broken func(error)) *lane {
+func newLane(ctx context.Context, cfg Config, counts *Counts, broken func(error)) *lane {
 	return &lane{
 		store:    cfg.Store,
 		log:      cfg.Log,
+		counts:   counts,
 		broken:   broken,
 		maxBytes: cfg.QueueBytes,
 		ctx:      ctx,

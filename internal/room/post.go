@@ -19,6 +19,7 @@ type Post struct {
 	Actor   chat.User
 	Nonce   chat.Nonce
 	Content string
+	Source  Source // for the counts
 }
 
 // Posted is a post that is stored.
@@ -41,6 +42,7 @@ type Posted struct {
 //   - ShuttingDown: not stored; another node will take it.
 func (s *Service) Post(p Post, done func(Posted, error)) {
 	if err := checkContent(p.Content); err != nil {
+		s.counts.refused(err)
 		done(Posted{}, err)
 		return
 	}
@@ -53,11 +55,12 @@ func (s *Service) Post(p Post, done func(Posted, error)) {
 		Body:      chat.MessageBody(p.Content),
 		MayCreate: s.mayCreate(p.Room),
 	}
-	w := waiter{key: key, done: done}
+	w := waiter{key: key, done: done, source: p.Source}
 	if s.log.Enabled(context.Background(), slog.LevelDebug) {
 		w.postedAt = time.Now()
 	}
 	if err := l.enqueue(&row, w); err != nil {
+		s.counts.refused(err)
 		done(Posted{}, err)
 	}
 }

@@ -69,6 +69,7 @@ type Service struct {
 	store      store.Store
 	bus        bus.Bus
 	log        *slog.Logger
+	counts     *Counts
 	fatal      func(error)
 	autoCreate bool
 	initial    map[chat.RoomID]bool
@@ -97,6 +98,7 @@ func New(cfg Config) *Service {
 		store:      cfg.Store,
 		bus:        cfg.Bus,
 		log:        cfg.Log,
+		counts:     newCounts(),
 		fatal:      cfg.Fatal,
 		autoCreate: cfg.AutoCreate,
 		initial:    make(map[chat.RoomID]bool, len(cfg.Initial)),
@@ -109,7 +111,7 @@ func New(cfg Config) *Service {
 		s.initial[id] = true
 	}
 	for i := range s.lanes {
-		s.lanes[i] = newLane(ctx, cfg, s.broken)
+		s.lanes[i] = newLane(ctx, cfg, s.counts, s.broken)
 	}
 	for _, l := range s.lanes {
 		go l.run()

@@ -14,6 +14,7 @@ func (s *Service) Typing(id chat.RoomID, user chat.User, on bool) {
 	if on {
 		kind = chat.KindTyping
 	}
+	s.counts.Typing.Inc()
 	s.bus.Publish(bus.RoomTopic(id), []chat.Event{{
 		Room:  id,
 		Kind:  kind,
