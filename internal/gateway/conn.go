@@ -22,12 +22,13 @@ import (
 // conn is one WebSocket connection: its reader, and the hub's [hub.Transport].
 type conn struct {
 	// Fixed before the reader starts.
-	gw      *Gateway
-	nc      net.Conn
-	socket  net.Conn // nc, or what is below its TLS
-	out     *hub.Conn
-	session *session.Session // nil if the client was refused
-	seat    limit.Seat
+	gw       *Gateway
+	nc       net.Conn
+	socket   net.Conn // nc, or what is below its TLS
+	openedAt int64    // Unix time in nanoseconds, a third of a time.Time
+	out      *hub.Conn
+	session  *session.Session // nil if the client was refused
+	seat     limit.Seat
 
 	// Owned by the reader's goroutine.
 	reader *websocket.Reader
@@ -39,6 +40,7 @@ type conn struct {
 	finished atomic.Bool // our close frame has been written
 	heard    atomic.Bool // the peer's close frame has come, or its end
 
+	slow    atomic.Bool // it was told that it is too slow
 	aborted atomic.Bool
 	closed  sync.WaitGroup // until the socket is closed
 }
@@ -58,7 +60,7 @@ const (
 const settleAfter = 5 * time.Second
 
 func newConn(g *Gateway, up websocket.Upgraded, user chat.UserID) *conn {
-	c := &conn{gw: g, nc: up.Conn, socket: up.Conn}
+	c := &conn{gw: g, nc: up.Conn, socket: up.Conn, openedAt: time.Now().UnixNano()}
 	if secured, ok := up.Conn.(*tls.Conn); ok {
 		c.socket = secured.NetConn()
 	}
@@ -100,6 +102,7 @@ func (c *conn) read() {
 func (c *conn) handle(m websocket.Message) (goOn bool) {
 	goOn = m.Op != websocket.Close
 	defer c.survive()
+	c.gw.counts.take(m)
 	if c.pulse != lively {
 		c.pulse = lively
 		c.reader.SetIdle(c.gw.settleAfter())
@@ -166,6 +169,7 @@ func (c *conn) end(m websocket.Message, err error) {
 	c.leave(clean)
 	c.linger()
 	c.out.Gone()
+	c.countEnd()
 	if l := c.gw.log; l.Enabled(c.gw.ctx, slog.LevelDebug) {
 		l.Debug("connection ended", "conn_id", c.out.ID(), "remote", c.nc.RemoteAddr().String(), "clean", clean, "error", err)
 	}
@@ -233,9 +237,19 @@ func (c *conn) Abort() {
 }
 
 // TryWrite implements [hub.Transport].
-func (c *conn) TryWrite(p []byte) (int, error) { return c.writer.try(p) }
+func (c *conn) TryWrite(p []byte) (int, error) {
+	n, err := c.writer.try(p)
+	c.gw.counts.SentBytes.Add(uint64(n))
+	return n, err
+}
 
 // Write implements [hub.Transport].
 func (c *conn) Write(batch []byte, sent int) error {
-	return c.writer.wait(c.nc, batch, sent, c.gw.cfg.WriteTimeout)
+	sentMore, err := c.writer.wait(c.nc, batch, sent, c.gw.cfg.WriteTimeout)
+	c.gw.counts.SentBytes.Add(uint64(sentMore))
+	if errors.Is(err, errSlow) {
+		c.slow.Store(true)
+		c.gw.counts.Slow.Inc()
+	}
+	return err
 }

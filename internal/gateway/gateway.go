@@ -51,6 +51,7 @@ type Gateway struct {
 	cfg    Config
 	log    *slog.Logger
 	limits websocket.Limits
+	counts *Counts
 
 	draining atomic.Bool     // set under mu
 	ctx      context.Context // ends with Close: attaching gives up
@@ -64,9 +65,10 @@ type Gateway struct {
 // New returns a gateway that holds no goroutine until a client comes.
 func New(cfg Config) *Gateway {
 	g := &Gateway{
-		cfg:   cfg,
-		log:   cfg.Services.Log,
-		conns: make(map[*conn]struct{}),
+		cfg:    cfg,
+		log:    cfg.Services.Log,
+		counts: newCounts(),
+		conns:  make(map[*conn]struct{}),
 	}
 	g.limits = websocket.Limits{MaxMessageBytes: chat.MaxFrameBytes, Idle: g.settleAfter()}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
@@ -96,6 +98,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.Abort() // the server has begun to stop meanwhile
 		return
 	}
+	g.counts.Opened.Of(seedProtocol).Inc()
 	if helloErr == nil {
 		c.seat, helloErr = g.cfg.Limits.Sit(hello.User.ID, who.Addr)
 	}

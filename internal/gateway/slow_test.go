@@ -41,6 +41,10 @@ func TestSlowReaderIsSentAway(t *testing.T) {
 		slow.wantEnd()
 		quick.want("user_left")
 		quick.leave()
+		synctest.Wait()
+		if c := n.Counts(); c.Slow.Value() != 1 || c.Closed.Of("4001").Value() != 1 {
+			t.Errorf("counted %d slow clients, %d closed with 4001, want one of each", c.Slow.Value(), c.Closed.Of("4001").Value())
+		}
 	})
 }
 

@@ -81,20 +81,22 @@ const pieceBytes = 16 << 10
 
 // wait writes batch[sent:] and waits for the peer to take it, for timeout a
 // piece. A peer that does not is told, if it takes bytes after all: the frame
-// under way is ended, and a close frame follows.
-func (w *writer) wait(nc net.Conn, batch []byte, sent int, timeout time.Duration) error {
+// under way is ended, and a close frame follows. n is how much of the batch
+// it took here.
+func (w *writer) wait(nc net.Conn, batch []byte, sent int, timeout time.Duration) (n int, err error) {
+	began := sent
 	for sent < len(batch) {
 		piece := batch[sent:min(len(batch), sent+pieceBytes)]
 		n, err := writeWithin(nc, piece, timeout)
 		sent += n
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return w.tellSlow(nc, batch, sent)
+			return sent - began, w.tellSlow(nc, batch, sent)
 		case err != nil:
-			return err
+			return sent - began, err
 		}
 	}
-	return nc.SetWriteDeadline(time.Time{})
+	return sent - began, nc.SetWriteDeadline(time.Time{})
 }
 
 // tellSlow ends a connection whose peer did not take batch[sent:]. It returns
