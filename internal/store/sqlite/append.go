@@ -35,6 +35,8 @@ func (s *Store) Append(ctx context.Context, batch []store.Append) ([]store.Resul
 // transact runs f in one write transaction. If the error is not nil nothing
 // is stored, save where the error [breaks] the store. The caller has lane.
 func (s *Store) transact(f func() error) error {
+	began := time.Now()
+	defer func() { s.counts.Append.ObserveSince(began) }()
 	if err := s.writer.begin(); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"time"
 
 	"tertulia/chat"
 	"tertulia/internal/store"
@@ -70,7 +71,9 @@ func (s *Store) read(ctx context.Context, step string, f func(*reader) error) er
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	began := time.Now()
 	err := f(r)
+	s.counts.Read.ObserveSince(began)
 	s.readers <- r
 	if err == nil || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return err

@@ -55,6 +55,7 @@ type Store struct {
 	now     func() time.Time // replaced by tests before the first call
 	readers chan *reader     // those at rest
 	ckpt    *checkpointer
+	counts  *Counts
 
 	// lane is held by whoever uses the writer: send to take it, receive to
 	// give it back.
@@ -95,6 +96,7 @@ func open(ctx context.Context, cfg Config, vfs string) (_ *Store, err error) {
 		dir:     dir,
 		lock:    lock,
 		now:     time.Now,
+		counts:  newCounts(),
 		readers: make(chan *reader, readerCount),
 		lane:    make(chan struct{}, 1),
 	}
