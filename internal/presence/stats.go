@@ -42,3 +42,29 @@ func (r *room) stats() RoomStats {
 	defer r.mu.Unlock()
 	return RoomStats{Connections: r.sessions, Users: r.attached}
 }
+
+// Online counts the users with a session, each once however many rooms they
+// are in, and the rooms that they are in. It walks all of them, one room's
+// lock at a time, and is meant for who asks every few seconds.
+func (t *Tracker) Online() (users, rooms int) {
+	seen := make(map[chat.UserID]struct{})
+	for _, r := range t.all() {
+		if r.see(seen) {
+			rooms++
+		}
+	}
+	return len(seen), rooms
+}
+
+// see adds the users with a session in r and reports whether there are any.
+// It takes mu.
+func (r *room) see(seen map[chat.UserID]struct{}) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for p := r.first; p != nil; p = p.next {
+		if p.sessions > 0 {
+			seen[p.user.ID] = struct{}{}
+		}
+	}
+	return r.attached > 0
+}
