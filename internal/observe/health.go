@@ -98,6 +98,18 @@ func (h *Health) report(ctx context.Context) report {
 	return r
 }
 
+// Passes reports whether the check of that name passes now. It waits for it
+// as long as a probe would.
+func (h *Health) Passes(ctx context.Context, name string) bool {
+	for _, c := range h.checks {
+		if c.name == name {
+			c.start(h.stopped)
+			return !c.wait(ctx).failing
+		}
+	}
+	return false
+}
+
 func (r report) code() int {
 	if r.status != statusOK {
 		return http.StatusServiceUnavailable

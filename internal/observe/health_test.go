@@ -80,6 +80,18 @@ func TestHealthFollowsItsChecks(t *testing.T) {
 	})
 }
 
+func TestPasses(t *testing.T) {
+	h := NewHealth("0.1.0", quiet())
+	defer h.Close()
+	h.Add("good", func(context.Context) error { return nil })
+	h.Add("bad", func(context.Context) error { return errors.New("no") })
+	for name, want := range map[string]bool{"good": true, "bad": false, "unheard of": false} {
+		if got := h.Passes(t.Context(), name); got != want {
+			t.Errorf("Passes(%s) = %v, want %v", name, got, want)
+		}
+	}
+}
+
 func TestDraining(t *testing.T) {
 	h := NewHealth("0.1.0", quiet())
 	defer h.Close()
