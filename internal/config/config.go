@@ -42,6 +42,7 @@ type Config struct {
 	Limits   Limits
 	Shutdown Shutdown
 	Log      Log
+	Metrics  Metrics
 }
 
 // TLS says whether the server speaks TLS itself, and as whom.
@@ -129,6 +130,22 @@ const (
 	LogText = "text"
 	LogJSON = "json"
 )
+
+// Metrics says who may see /metrics.
+type Metrics struct {
+	Access string `key:"metrics.access" default:"loopback" oneof:"loopback,token,off" help:"Who may read /metrics. loopback: programs on this machine, unless through a proxy that says so. token: whoever has metrics.token. off: nobody."`
+	Token  Secret `key:"metrics.token" default:"" help:"What the reader of /metrics sends as a bearer token, at least 16 bytes. Better given as a file, TERTULIA_METRICS_TOKEN_FILE."`
+}
+
+// The values of [Metrics].Access.
+const (
+	MetricsLoopback = "loopback"
+	MetricsToken    = "token"
+	MetricsOff      = "off"
+)
+
+// minTokenBytes keeps a token from being guessed.
+const minTokenBytes = 16
 
 // Default returns the configuration in which every key has its default.
 func Default() Config {

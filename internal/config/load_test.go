@@ -234,6 +234,7 @@ func TestWrongFile(t *testing.T) {
 		{"unknown word", "[log]\nlevel = \"loud\"\n", `%s:2:1: "loud" is not one of debug, info, warn, error`},
 		{"bad room", "[rooms]\ninitial = [\"1\", \"a b\"]\n", `%s:2:1: "a b" is not a room id: The room id may hold letters, digits and _ . : - # only`},
 		{"ping after idle", "[ws]\nping_interval = \"60s\"\n", "%s:2:1: ws.ping_interval does not fit: ws.idle_timeout is 60s and must be longer than ws.ping_interval, which is 60s"},
+		{"no token", "[metrics]\naccess = \"token\"\ntoken = \"short\"\n", "%s:3:1: metrics.token has 5 bytes, and metrics.access is token; give at least 16, such as the output of openssl rand -hex 16"},
 		{"no port", "listen = \"127.0.0.1\"\n", `%s:1:1: listen is "127.0.0.1"; write an address and a port, like 127.0.0.1:8000 or [::1]:8000`},
 		{"port too high", "listen = \"127.0.0.1:65536\"\n", `%s:1:1: listen has the port "65536"; a port is a number from 0 to 65535`},
 		{"certificate without key", "tls.cert = \"cert.pem\"\n", "%s:1:1: tls.cert is given without tls.key; give both"},

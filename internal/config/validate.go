@@ -45,6 +45,10 @@ func (c *Config) validate(sources map[string]Source) []Problem {
 			wrong("origins", "has %q, which is not an origin; write scheme, host and port only, like https://chat.example.org", origin)
 		}
 	}
+	if c.Metrics.Access == MetricsToken && len(c.Metrics.Token) < minTokenBytes {
+		wrong("metrics.token", "has %d bytes, and metrics.access is token; give at least %d, such as the output of openssl rand -hex 16",
+			len(c.Metrics.Token), minTokenBytes)
+	}
 	return found
 }
 

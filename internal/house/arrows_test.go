@@ -44,8 +44,11 @@ var arrows = map[string][]string{
 	"internal/count":   {},
 	"internal/config":  {"chat", "internal/limit", "github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"},
 	"internal/observe": {jsonLibrary},
+	"internal/metrics": {"internal/auth", "internal/config", "internal/count", "internal/gateway", "internal/hub", "internal/observe", "internal/presence",
+		"internal/room", "internal/store/sqlite", "github.com/prometheus/client_golang/prometheus",
+		"github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp"},
 	"internal/server": {"chat", "internal/store", "internal/store/sqlite", "internal/bus", "internal/bus/local", "internal/room", "internal/hub",
-		"internal/presence", "internal/session", "internal/auth", "internal/limit", "internal/peer", "internal/certificate", "internal/gateway", "internal/api", "internal/config", "internal/observe"},
+		"internal/presence", "internal/session", "internal/auth", "internal/limit", "internal/peer", "internal/certificate", "internal/gateway", "internal/api", "internal/config", "internal/observe", "internal/metrics"},
 	"cmd/tertulia": {"chat", "client", "wire", "internal/auth", "internal/config", "internal/observe", "internal/server", "internal/store/sqlite", "internal/bench",
 		"github.com/alecthomas/kong", "golang.org/x/term", jsonLibrary, jsonTokens},
 

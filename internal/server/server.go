@@ -19,6 +19,7 @@ import (
 	"tertulia/internal/gateway"
 	"tertulia/internal/hub"
 	"tertulia/internal/limit"
+	"tertulia/internal/metrics"
 	"tertulia/internal/observe"
 	"tertulia/internal/peer"
 	"tertulia/internal/presence"
@@ -43,6 +44,7 @@ type Server struct {
 	presence *presence.Tracker
 	gateway  *gateway.Gateway
 	health   *observe.Health
+	metrics  *metrics.Metrics
 	http     *http.Server
 	listener net.Listener
 
@@ -112,8 +114,17 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 	})
 	s.health = observe.NewHealth(observe.ReadBuild().Version, log)
 	s.health.Add("store", st.Ping)
+	s.metrics = metrics.New(metrics.Sources{
+		Build:    observe.ReadBuild(),
+		Gateway:  s.gateway,
+		Rooms:    s.rooms,
+		Hub:      s.hub,
+		Presence: s.presence,
+		Store:    st,
+		StoreUp:  func() bool { return s.health.Passes(context.Background(), "store") },
+	})
 	s.http = &http.Server{
-		Handler:           peer.Headers{Secure: cfg.TLS.On() && !cfg.ListensOnLoopback()}.Handler(s.routes()),
+		Handler:           peer.Headers{Secure: cfg.TLS.On() && !cfg.ListensOnLoopback()}.Handler(s.metrics.Watch(s.routes())),
 		TLSConfig:         secure,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
@@ -163,6 +174,7 @@ func (s *Server) routes() http.Handler {
 		s.gateway.ServeHTTP(w, r)
 	})
 	s.health.Register(mux)
+	mux.Handle("GET /metrics", s.metrics.Handler(s.cfg.Metrics))
 	return mux
 }
 
