@@ -211,7 +211,7 @@ func (l *lane) logStored(b *batch, results []store.Result) {
 			continue
 		}
 		l.log.LogAttrs(l.ctx, slog.LevelDebug, "message stored",
-			slog.String("room_id", string(e.Room)), slog.Uint64("seq", e.Seq), slog.Int64("id", e.ID),
+			slog.String("room_id", string(e.Room)), slog.Uint64("seq", e.Seq), slog.Int64("id", e.ID), slog.String("nonce", string(e.Nonce)),
 			slog.String("user_id", string(e.Actor.ID)), slog.Float64("duration_ms", now.Sub(postedAt).Seconds()*1e3))
 	}
 }

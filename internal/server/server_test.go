@@ -53,7 +53,12 @@ func configFor(dir string) config.Config {
 
 func start(t *testing.T, cfg config.Config) *running {
 	t.Helper()
-	s, err := New(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	return startLogging(t, cfg, slog.New(slog.DiscardHandler))
+}
+
+func startLogging(t *testing.T, cfg config.Config, log *slog.Logger) *running {
+	t.Helper()
+	s, err := New(t.Context(), cfg, log)
 	if err != nil {
 		t.Fatalf("New: %v", err)
 	}
