@@ -15,7 +15,8 @@ import (
 // hostile is a store in memory that fails as it is told. Beside that it keeps
 // the contract of package store, and notes when its caller does not.
 type hostile struct {
-	writers int
+	store.Store // what the cases do not need is nil
+	writers     int
 	// fate says what happens to the n-th call of Append (0, 1, …). Nil is
 	// that all goes well. It is called under mu.
 	fate func(n int, batch []store.Append) fate

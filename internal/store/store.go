@@ -14,6 +14,11 @@
 //   - A batch is stored whole or not at all, save for the rows refused by
 //     name; rows of one room keep the order that they have in the batch.
 //   - At never goes back within a room, and ids are unique and at most 2^53−1.
+//     Within a room ids rise with the seqs.
+//   - What an event changes (a message's current form, the standing of a
+//     member, the settings of a room) changes in the transaction that stores
+//     the event, so that the state is always what the log says.
+//   - A condition holds in the very transaction that stores its row.
 //   - What a read returns is one snapshot: a page and the room state beside
 //     it belong together.
 package store
@@ -21,6 +26,7 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 
 	"tertulia/chat"
 )
@@ -54,6 +60,43 @@ type Append struct {
 	// MayCreate lets this event begin the log of a room that has none.
 	// Without it such an event is refused with chat.RoomNotFound.
 	MayCreate bool
+
+	// Target is the seq of the message that an edit or a deletion changes; the
+	// row is refused with chat.MessageNotFound if there is none, or if it was
+	// deleted. The message takes the Body of an edit as its own. A deletion
+	// leaves {} of the message and of all its edits.
+	Target uint64
+	// Member is the Subject's standing from a membership event on: its User,
+	// State and Role count. Of KindMessagesErased its User is whose messages
+	// are left, and their edits, as a deletion leaves one.
+	Member *chat.Member
+	// Settings are the room's from a KindRoomCreated or KindRoomUpdated on.
+	Settings *chat.Settings
+
+	Condition
+}
+
+// Condition is what must hold for a row to be stored. Its zero value asks for
+// nothing. The conditions are looked at in the order of the fields.
+type Condition struct {
+	// New refuses the row with chat.RoomExists if the room has a log. A repeat
+	// under the same nonce and actor is a duplicate all the same.
+	New bool
+	// Role is the least role of the Actor, else chat.Forbidden, or chat.Banned
+	// for who is banned. In an open room everybody who is not banned is a
+	// member at least; elsewhere only who has joined has a role.
+	Role chat.Role
+	// Live refuses the row with chat.RoomReadOnly in an archived room.
+	Live bool
+	// Own refuses the row with chat.Forbidden if Target is somebody else's,
+	// unless the Actor's role is Over or higher; RoleNone is nobody's.
+	Own  bool
+	Over chat.Role
+	// Versioned refuses the row with chat.VersionConflict unless Version is
+	// that of what the row changes: Member.Version of the Subject (0: never
+	// had a standing), Room.Version, or Event.Changed of the Target.
+	Versioned bool
+	Version   uint64
 }
 
 // Result is the fate of one [Append].
@@ -63,8 +106,10 @@ type Result struct {
 	// so nobody changes that any more.
 	Event     chat.Event
 	Duplicate bool
-	// Err is a *chat.Error: RoomNotFound, IdempotencyConflict if the nonce was
-	// used for another kind or body, or Internal for a kind that is not stored.
+	// Err is a *chat.Error: RoomNotFound, MessageNotFound, one that a condition
+	// names, IdempotencyConflict if the nonce was used for another kind, target
+	// or body, or Internal for a kind that is not stored. A repeat is answered
+	// before any condition is looked at.
 	Err error
 }
 
@@ -82,6 +127,9 @@ type Appender interface {
 	// ended before the work begins is ErrUnavailable; one that ends later does
 	// not end a commit already under way. The caller keeps batch, the store
 	// keeps nothing of it afterwards. After ErrBroken every call is ErrBroken.
+	//
+	// A message moves its author's own mark, as Mark would with Read at the
+	// message's seq, if the author has a standing or a mark in the room.
 	Append(ctx context.Context, batch []Append) ([]Result, error)
 }
 
@@ -98,6 +146,8 @@ type Page struct {
 type Limit struct {
 	Events int
 	Bytes  int
+	// Only leaves out events of other kinds; 0 is every kind.
+	Only chat.Kind
 }
 
 // Reader reads logs; it may be called from any goroutine. Errors wrap
@@ -118,11 +168,105 @@ type Reader interface {
 	Before(ctx context.Context, id chat.RoomID, before uint64, limit Limit) (Page, error)
 }
 
+// Members reads and marks the standings of users in rooms. All methods may be
+// called from any goroutine. Errors are as for Reader, for Mark as for Append.
+type Members interface {
+	// Member returns a room and the standing of one user in it, of one
+	// instant. Who has none is the zero Member but for Room and User.ID.
+	Member(ctx context.Context, room chat.RoomID, user chat.UserID) (chat.Room, chat.Member, error)
+	// Members returns up to limit of those in the room whose user id is above
+	// after, in the order of their ids, byte by byte, in one of the states.
+	// Who has a mark only is in StateNone.
+	Members(ctx context.Context, room chat.RoomID, states []chat.State, after chat.UserID, limit int) ([]chat.Member, error)
+	// Standings returns up to limit of the rooms with an id above after in
+	// which the user is invited, has joined, or has a mark; each with the
+	// user's standing.
+	Standings(ctx context.Context, user chat.UserID, after chat.RoomID, limit int) ([]Standing, error)
+	// Mark moves marks forward in one transaction; nothing moves back. Read
+	// and Delivered beyond the head are the head. Read moves Delivered along.
+	// Rooms without a log and users who are banned, or have no standing
+	// where one is needed, are refused by their result: RoomNotFound, Banned,
+	// Forbidden.
+	Mark(ctx context.Context, marks []Mark) ([]Marked, error)
+}
+
+// Standing is a room as one user sees it.
+type Standing struct {
+	Room   chat.Room
+	Member chat.Member
+}
+
+// Mark is a wish to move a user's mark. Zero moves nothing.
+type Mark struct {
+	Room            chat.RoomID
+	User            chat.User
+	Read, Delivered uint64
+	// Private, if not nil, says whether the mark is shown to others.
+	Private *bool
+	// Trusted leaves out the check of the user's standing.
+	Trusted bool
+}
+
+// Marked is the fate of one [Mark].
+type Marked struct {
+	Member chat.Member // with the mark as it is now
+	Moved  bool        // something has changed
+	Err    error       // a *chat.Error
+}
+
+// Directory lists rooms. Its methods may be called from any goroutine; errors
+// are as for Reader.
+type Directory interface {
+	// Rooms returns up to limit rooms with an id above after, in the order of
+	// their ids, byte by byte, that have one of the kinds of access; archived
+	// ones too.
+	Rooms(ctx context.Context, access []chat.Access, after chat.RoomID, limit int) ([]chat.Room, error)
+	// Find returns the event with an id, which must be in the room, else
+	// chat.MessageNotFound; chat.RoomNotFound if there is no room.
+	Find(ctx context.Context, room chat.RoomID, id int64) (chat.Event, error)
+	// Wrote returns up to limit rooms with an id above after that hold
+	// messages of the user with a body. It may be slow.
+	Wrote(ctx context.Context, user chat.UserID, after chat.RoomID, limit int) ([]chat.RoomID, error)
+	// Trim removes what exceeds keep from the old end of a room's log, at most
+	// 10,000 events a call, never the newest event, and returns the room as it
+	// is then; more says that something is left to be trimmed. Rows removed
+	// take their nonces with them. Errors are as for Append.
+	Trim(ctx context.Context, room chat.RoomID, keep chat.Retention) (r chat.Room, more bool, err error)
+}
+
+// Accounts keeps what is known of users beyond any room. All methods may be
+// called from any goroutine. Errors are as for Reader and, where something is
+// written, as for Append.
+type Accounts interface {
+	// PutAccount makes or changes an account: its Name and Disabled. The rest
+	// stays, CreatedAt is the first call's instant. It returns the account.
+	PutAccount(ctx context.Context, a chat.Account) (chat.Account, error)
+	// Account returns an account; ok is false if there is none.
+	Account(ctx context.Context, id chat.UserID) (a chat.Account, ok bool, err error)
+	// Accounts returns up to limit accounts with an id above after, in the
+	// order of their ids, byte by byte.
+	Accounts(ctx context.Context, after chat.UserID, limit int) ([]chat.Account, error)
+	// Seen notes when users were connected last, and makes accounts for those
+	// who have none. It never goes back.
+	Seen(ctx context.Context, users []chat.User, at time.Time) error
+	// Revoke voids the tokens of a user issued before an instant (whole
+	// seconds), and makes an account if there is none. It never goes back.
+	Revoke(ctx context.Context, id chat.UserID, before time.Time) error
+	// RevokeToken voids one token by its id; it is remembered until an
+	// instant, when the token has expired anyway.
+	RevokeToken(ctx context.Context, tokenID string, until time.Time) error
+	// TokenRevoked reports whether RevokeToken was called for an id.
+	TokenRevoked(ctx context.Context, tokenID string) (bool, error)
+}
+
 // Store is the whole contract. A store belongs to one process or is shared,
 // as its implementation says.
 type Store interface {
 	Appender
 	Reader
+	Members
+	Directory
+	Accounts
 	// Ping reports whether the store could store now; the error says why not
 	// in words for an operator. It may be called from any goroutine.
 	Ping(ctx context.Context) error

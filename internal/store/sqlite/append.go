@@ -11,45 +11,15 @@ import (
 
 // Append stores a batch in one transaction; see [store.Appender].
 func (s *Store) Append(ctx context.Context, batch []store.Append) ([]store.Result, error) {
-	if err := s.enter(); err != nil {
+	var results []store.Result
+	err := s.write(ctx, "append", func() error {
+		results = make([]store.Result, len(batch))
+		return s.appendAll(batch, results)
+	})
+	if err != nil || len(batch) == 0 {
 		return nil, err
 	}
-	defer s.leave()
-	if len(batch) == 0 {
-		return nil, nil
-	}
-	if err := s.takeLane(ctx); err != nil {
-		return nil, fmt.Errorf("append: %w: %w", store.ErrUnavailable, err)
-	}
-	defer s.giveLane()
-	if err := s.brokenError(); err != nil {
-		return nil, err // since this call began
-	}
-	results := make([]store.Result, len(batch))
-	if err := s.transact(func() error { return s.appendAll(batch, results) }); err != nil {
-		return nil, s.refuse("append", err)
-	}
 	return results, nil
-}
-
-// transact runs f in one write transaction. If the error is not nil nothing
-// is stored, save where the error [breaks] the store. The caller has lane.
-func (s *Store) transact(f func() error) error {
-	began := time.Now()
-	defer func() { s.counts.Append.ObserveSince(began) }()
-	if err := s.writer.begin(); err != nil {
-		return err
-	}
-	err := f()
-	if err == nil {
-		err = s.writer.commit()
-	}
-	if err != nil {
-		return s.writer.rollback(err)
-	}
-	s.storedAt = s.now()
-	s.ckpt.wrote(s.writer.pagesWritten())
-	return nil
 }
 
 func (s *Store) appendAll(batch []store.Append, results []store.Result) error {
@@ -59,64 +29,111 @@ func (s *Store) appendAll(batch []store.Append, results []store.Result) error {
 			return fmt.Errorf("row %d of %d, room %s: %w", i+1, len(batch), batch[i].Room, err)
 		}
 	}
+	if err := s.writer.saveStandings(); err != nil {
+		return err
+	}
 	return s.writer.moveHeads()
 }
 
 // appendOne stores one row, or writes into result why not. now is in
 // milliseconds.
 func (s *Store) appendOne(now int64, row *store.Append, result *store.Result) error {
-	kind := store.KindName(row.Kind)
-	if kind == "" {
-		result.Err = chat.Errorf(chat.Internal, "Events of kind %d are not stored.", row.Kind)
+	if !complete(row) {
+		result.Err = chat.Errorf(chat.Internal, "Such events of kind %d are not stored.", row.Kind)
 		return nil
 	}
 	w := s.writer
-	log, err := w.log(row)
+	log, err := w.log(row.Room)
 	if err != nil {
 		return err
 	}
-	if log == nil {
+	if log.no == 0 && !row.MayCreate {
 		result.Err = chat.Errorf(chat.RoomNotFound, "There is no room %s.", row.Room)
 		return nil
 	}
+	var t target
+	refusal, err := w.check(log, row, &t)
+	if err != nil {
+		return err
+	}
+	if refusal != nil {
+		// A repeat comes before any condition. It is only looked for here: a
+		// row that nothing stands against meets it when it is inserted.
+		if repeated, err := s.repeat(log, row, result); repeated || err != nil {
+			return err
+		}
+		result.Err = refusal
+		return nil
+	}
+	if log.no == 0 {
+		if err := w.makeLog(log, now); err != nil {
+			return err
+		}
+	}
 	place := log.next(row.Kind, now)
-	id, tag, stored, err := w.insert(log, place, kind, row)
+	id, tag, stored, err := w.insert(log, place, row, &t)
 	if err != nil {
 		return err
 	}
 	if !stored {
-		return s.repeat(log, row, result)
+		if repeated, err := s.repeat(log, row, result); repeated || err != nil {
+			return err
+		}
+		return fmt.Errorf("look for nonce %s: %w", row.Nonce, errRow)
 	}
 	log.place = place
 	w.touch(log)
 	result.Event = chat.Event{
-		Room:  row.Room,
-		Kind:  row.Kind,
-		Actor: row.Actor,
-		At:    time.UnixMilli(place.at).UTC(),
-		Seq:   uint64(place.seq),
-		ID:    id,
-		Epoch: log.epochOr(s.epoch),
-		Tag:   tag,
-		Nonce: row.Nonce,
-		Msgs:  uint64(place.msgs),
-		Body:  row.Body,
+		Room:     row.Room,
+		Kind:     row.Kind,
+		Actor:    row.Actor,
+		At:       time.UnixMilli(place.at).UTC(),
+		Seq:      uint64(place.seq),
+		ID:       id,
+		Epoch:    log.epochOr(s.epoch),
+		Tag:      tag,
+		Nonce:    row.Nonce,
+		Target:   targetOf(row),
+		TargetID: t.id,
+		Subject:  subjectOf(row),
+		Msgs:     uint64(place.msgs),
+		Body:     row.Body,
 	}
-	return nil
+	return w.change(log, place, row, &t)
+}
+
+// targetOf is the seq that a row changes, 0 for the kinds that change none.
+func targetOf(row *store.Append) uint64 {
+	if row.Kind == chat.KindMessageEdited || row.Kind == chat.KindMessageDeleted {
+		return row.Target
+	}
+	return 0
+}
+
+// subjectOf is whom a row is about, empty for the kinds about nobody.
+func subjectOf(row *store.Append) chat.UserID {
+	if row.Kind.Membership() || row.Kind == chat.KindMessagesErased {
+		return row.Member.User.ID
+	}
+	return ""
 }
 
 // repeat answers a row whose nonce is taken: with the event that has it, or
-// with a conflict if that was said differently.
-func (s *Store) repeat(log *log, row *store.Append, result *store.Result) error {
-	event, digest, err := s.writer.byNonce(log, row)
-	if err != nil {
-		return err
+// with a conflict if that was said differently. repeated is false if it is
+// not taken.
+func (s *Store) repeat(log *log, row *store.Append, result *store.Result) (repeated bool, err error) {
+	if row.Nonce == "" || log.no == 0 {
+		return false, nil
+	}
+	event, digest, ok, err := s.writer.byNonce(log, row)
+	if err != nil || !ok {
+		return false, err
 	}
 	if digest != s.writer.digest(row) {
-		result.Err = chat.Errorf(chat.IdempotencyConflict, "The nonce %s was used for another message.", row.Nonce)
-		return nil
+		result.Err = chat.Errorf(chat.IdempotencyConflict, "The nonce %s was used for something else.", row.Nonce)
+		return true, nil
 	}
 	event.Room, event.Epoch = row.Room, log.epochOr(s.epoch)
 	result.Event, result.Duplicate = event, true
-	return nil
+	return true, nil
 }

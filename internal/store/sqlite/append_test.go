@@ -86,7 +86,7 @@ func TestAStrangerAppends(t *testing.T) {
 	s := openStore(t, t.TempDir())
 	mustAppend(t, s, posts("r", 0, 2)...)
 	run(t, s,
-		`INSERT INTO events SELECT room_no, 3, 1000, kind, actor, actor_name, at, NULL, NULL, 3, tag, body, NULL FROM events WHERE seq = 2`,
+		`INSERT INTO events SELECT room_no, 3, 1000, kind, actor, actor_name, at, NULL, NULL, 3, tag, body, NULL, NULL, NULL, NULL, NULL, NULL FROM events WHERE seq = 2`,
 		`UPDATE rooms SET head = 3, msgs = 3`)
 	if _, err := s.Append(t.Context(), posts("r", 2, 2)); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("Append = %v, want %v", err, store.ErrUnavailable)

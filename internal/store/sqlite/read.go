@@ -34,7 +34,7 @@ func (s *Store) Heads(ctx context.Context, ids []chat.RoomID) (rooms []chat.Room
 // After returns the first events with seq > after.
 func (s *Store) After(ctx context.Context, id chat.RoomID, after uint64, limit store.Limit) (page store.Page, err error) {
 	err = s.read(ctx, "read room "+string(id), func(r *reader) (err error) {
-		page, err = r.page(ctx, id, r.stmt.after, clampSeq(after), limit)
+		page, err = r.page(ctx, id, r.events(r.stmt.after, r.stmt.afterOnly, clampSeq(after), limit), limit)
 		return err
 	})
 	return page, err
@@ -46,7 +46,7 @@ func (s *Store) Before(ctx context.Context, id chat.RoomID, before uint64, limit
 		before = math.MaxInt64
 	}
 	err = s.read(ctx, "read room "+string(id), func(r *reader) (err error) {
-		page, err = r.page(ctx, id, r.stmt.before, clampSeq(before), limit)
+		page, err = r.page(ctx, id, r.events(r.stmt.before, r.stmt.beforeOnly, clampSeq(before), limit), limit)
 		slices.Reverse(page.Events)
 		return err
 	})
@@ -92,15 +92,15 @@ type reader struct {
 	epoch string // the store's
 
 	stmt struct {
-		room, heads, after, before *stmt
+		room, heads                          *stmt
+		after, before, afterOnly, beforeOnly *stmt
+		member, members, standings           *stmt
+		rooms, idAt, eventAt, wrote          *stmt
+		account, accounts, tokenRevoked      *stmt
 	}
 	open driver.Rows // of stmt.room, nil if closed
-	vals [eventWidth]driver.Value
+	vals [max(eventWidth, roomWidth+memberWidth)]driver.Value
 }
-
-const roomColumns = `id, title, epoch, head, floor, msgs, no`
-
-const roomWidth = 7
 
 func openReader(source, epoch string) (*reader, error) {
 	c, err := connect(source)
@@ -108,16 +108,42 @@ func openReader(source, epoch string) (*reader, error) {
 		return nil, err
 	}
 	r := &reader{conn: c, epoch: epoch}
-	err = c.prepareAll(map[**stmt]string{
-		&r.stmt.room:   `SELECT ` + roomColumns + ` FROM rooms WHERE id = ?`,
-		&r.stmt.heads:  `SELECT ` + roomColumns + ` FROM rooms WHERE id IN (SELECT value FROM json_each(?))`,
-		&r.stmt.after:  `SELECT ` + eventColumns + ` FROM events WHERE room_no = ? AND seq > ? ORDER BY seq LIMIT ?`,
-		&r.stmt.before: `SELECT ` + eventColumns + ` FROM events WHERE room_no = ? AND seq < ? ORDER BY seq DESC LIMIT ?`,
-	})
-	if err != nil {
+	if err := r.prepare(); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	return r, nil
+}
+
+func (r *reader) prepare() error {
+	const (
+		rooms  = `SELECT ` + roomColumns + ` FROM rooms r WHERE `
+		events = `SELECT ` + eventColumns + ` FROM events WHERE room_no = ? AND `
+		listed = rooms + `r.access = ? AND r.id > ?`
+	)
+	s := &r.stmt
+	return r.conn.prepareAll(map[**stmt]string{
+		&s.room:       rooms + `r.id = ?`,
+		&s.heads:      rooms + `r.id IN (SELECT value FROM json_each(?))`,
+		&s.after:      events + `seq > ? ORDER BY seq LIMIT ?`,
+		&s.before:     events + `seq < ? ORDER BY seq DESC LIMIT ?`,
+		&s.afterOnly:  events + `seq > ? AND kind = ? ORDER BY seq LIMIT ?`,
+		&s.beforeOnly: events + `seq < ? AND kind = ? ORDER BY seq DESC LIMIT ?`,
+		&s.idAt:       `SELECT id FROM events WHERE room_no = ? AND seq = ?`,
+		&s.eventAt:    events + `seq = ?`,
+		&s.member:     selectMember,
+		&s.members: `SELECT ` + memberColumns + ` FROM members m WHERE m.room_no = ? AND m.user > ?
+			AND m.state IN (SELECT value FROM json_each(?)) ORDER BY m.user LIMIT ?`,
+		&s.standings: `SELECT ` + roomColumns + `, ` + memberColumns + ` FROM members m JOIN rooms r ON r.no = m.room_no
+			WHERE m.user = ? AND r.id > ? AND (m.state IN ('invited', 'joined') OR m.delivered > 0 OR m.private)
+			ORDER BY r.id LIMIT ?`,
+		// One arm for each access, each of them in the order of an index.
+		&s.rooms: listed + ` UNION ALL ` + listed + ` UNION ALL ` + listed + ` UNION ALL ` + listed + ` ORDER BY 1 LIMIT ?`,
+		&s.wrote: `SELECT r.id, EXISTS (SELECT 1 FROM events e WHERE e.room_no = r.no AND e.actor = ? AND e.kind = 'message' AND e.deleted IS NULL)
+			FROM rooms r WHERE r.id > ? ORDER BY r.id`,
+		&s.account:      `SELECT ` + accountColumns + ` FROM accounts WHERE id = ?`,
+		&s.accounts:     `SELECT ` + accountColumns + ` FROM accounts WHERE id > ? ORDER BY id LIMIT ?`,
+		&s.tokenRevoked: `SELECT 1 FROM revoked_tokens WHERE id = ?`,
+	})
 }
 
 func (r *reader) close() error { return r.conn.close() }
@@ -138,7 +164,7 @@ func (r *reader) room(id chat.RoomID) (chat.Room, int64, error) {
 		return chat.Room{}, 0, err
 	}
 	v := row{vals: r.vals[:roomWidth]}
-	return v.room(r.epoch), v.int(6), v.err
+	return v.room(r.epoch), v.int(roomNo), v.err
 }
 
 // end ends the snapshot that room began.
@@ -149,23 +175,6 @@ func (r *reader) end() error {
 	rows := r.open
 	r.open = nil
 	return rows.Close()
-}
-
-// room reads roomColumns, save the number.
-func (r *row) room(epoch string) chat.Room {
-	room := chat.Room{
-		ID:       chat.RoomID(r.text(0)),
-		Exists:   true,
-		Settings: chat.Settings{Title: r.text(1)},
-		Epoch:    r.textOrNull(2),
-		Head:     uint64(r.int(3)),
-		Floor:    uint64(r.int(4)),
-		Msgs:     uint64(r.int(5)),
-	}
-	if room.Epoch == "" {
-		room.Epoch = epoch
-	}
-	return room
 }
 
 // heads looks all rooms up in one statement, and so in one snapshot.
@@ -182,26 +191,37 @@ func (r *reader) heads(ctx context.Context, ids []chat.RoomID) ([]chat.Room, err
 	return rooms, err
 }
 
-func jsonArray(ids []chat.RoomID) string {
+func jsonArray[T ~string](words []T) string {
 	b := []byte{'['}
-	for i, id := range ids {
+	for i, w := range words {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = chat.AppendQuote(b, string(id))
+		b = chat.AppendQuote(b, string(w))
 	}
 	return string(append(b, ']'))
 }
 
-// page reads a room and what stmt finds of its events from seq on.
-func (r *reader) page(ctx context.Context, id chat.RoomID, stmt *stmt, seq int64, limit store.Limit) (page store.Page, err error) {
+// events returns what begins to read a page's events in the room numbered no:
+// with every, or with only if the limit names a kind.
+func (r *reader) events(every, only *stmt, seq int64, limit store.Limit) func(no int64) (driver.Rows, error) {
+	n := int64(max(limit.Events, 1))
+	return func(no int64) (driver.Rows, error) {
+		if limit.Only == 0 {
+			return every.query(no, seq, n)
+		}
+		return only.query(no, seq, store.KindName(limit.Only), n)
+	}
+}
+
+// page reads a room and its events.
+func (r *reader) page(ctx context.Context, id chat.RoomID, events func(no int64) (driver.Rows, error), limit store.Limit) (page store.Page, err error) {
 	defer func() { err = errors.Join(err, r.end()) }()
 	room, no, err := r.room(id)
 	if err != nil || !room.Exists {
 		return store.Page{Room: room}, err
 	}
-	limit.Events = max(limit.Events, 1)
-	rows, err := stmt.query(no, seq, int64(limit.Events))
+	rows, err := events(no)
 	if err != nil {
 		return store.Page{}, err
 	}

@@ -4,23 +4,16 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 
 	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 
 	"tertulia/chat"
-	"tertulia/internal/store"
 )
 
 // errRollback means that a transaction could not be undone.
 var errRollback = errors.New("cannot undo a failed transaction")
-
-// maxCachedLogs bounds the writer's memory of rooms between transactions: at
-// about 250 bytes each, 4 MB. When it is full it begins anew; a room costs one
-// read to come back.
-const maxCachedLogs = 16 << 10
 
 // writer is the connection that writes, and what it remembers of the
 // database between transactions. As the only writer of the file it need not
@@ -29,48 +22,24 @@ type writer struct {
 	conn *conn
 
 	stmt struct {
-		begin, commit, rollback            *stmt
-		readMeta, writeMeta                *stmt
-		readRoom, addRoom, moveHead        *stmt
-		insert, insertWithNonce, findNonce *stmt
+		begin, commit, rollback *stmt
+		readMeta, writeMeta     *stmt
+
+		readRoom, addRoom, moveHead, settle, addMembers     *stmt
+		insert, insertWithNonce, insertOther, findNonce     *stmt
+		readTarget, edit, deleteMessage, blankEdit          *stmt
+		blankMessages, blankEdits                           *stmt
+		readMember, saveMember, countMsgs                   *stmt
+		wholeRoom, readAt, deleteBelow, moveFloor           *stmt
+		putAccount, seen, revoke, revokeToken, forgetTokens *stmt
 	}
 
-	logs    map[chat.RoomID]*log
-	nextID  int64 // ids of a failed batch are not given again
-	scratch []byte
-	touched []*log // by the transaction under way
-}
-
-// log is what the writer knows of one room.
-type log struct {
-	room  chat.RoomID
-	no    int64
-	epoch string // empty: the store's
-	place place
-	// touched: the transaction under way has changed this log, or made it.
-	touched bool
-}
-
-// place is the end of a log: the last event's seq, the number of messages up
-// to it, and its time in milliseconds.
-type place struct {
-	seq, msgs, at int64
-}
-
-// next returns the place of an event that is appended now.
-func (l *log) next(kind chat.Kind, now int64) place {
-	p := place{seq: l.place.seq + 1, msgs: l.place.msgs, at: max(now, l.place.at)}
-	if kind == chat.KindMessage {
-		p.msgs++
-	}
-	return p
-}
-
-func (l *log) epochOr(epoch string) string {
-	if l.epoch != "" {
-		return l.epoch
-	}
-	return epoch
+	logs      map[chat.RoomID]*log
+	standings map[memberKey]*standing
+	nextID    int64 // ids of a failed batch are not given again
+	scratch   []byte
+	touched   []*log      // by the transaction under way
+	moved     []*standing // by the transaction under way
 }
 
 func openWriter(source string) (*writer, error) {
@@ -78,7 +47,7 @@ func openWriter(source string) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{conn: c, logs: make(map[chat.RoomID]*log)}
+	w := &writer{conn: c, logs: make(map[chat.RoomID]*log), standings: make(map[memberKey]*standing)}
 	if err := w.prepare(); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
@@ -89,7 +58,12 @@ func openWriter(source string) (*writer, error) {
 }
 
 func (w *writer) prepare() error {
-	const insert = `INSERT INTO events (room_no, seq, id, kind, actor, actor_name, at, msgs, tag, body, nonce, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	const (
+		insert = `INSERT INTO events (room_no, seq, id, kind, actor, actor_name, at, msgs, tag, body, nonce, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		// The unique index finds a nonce that is taken; asking for it first
+		// costs a third more of a row's CPU.
+		unlessRepeated = ` ON CONFLICT (nonce, room_no, actor) WHERE nonce IS NOT NULL DO NOTHING`
+	)
 	s := &w.stmt
 	return w.conn.prepareAll(map[**stmt]string{
 		&s.begin:     `BEGIN IMMEDIATE`,
@@ -97,14 +71,50 @@ func (w *writer) prepare() error {
 		&s.rollback:  `ROLLBACK`,
 		&s.readMeta:  `SELECT value FROM meta WHERE key = ?`,
 		&s.writeMeta: `INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
-		&s.readRoom:  `SELECT no, epoch, head, msgs, last_at FROM rooms WHERE id = ?`,
-		&s.addRoom:   `INSERT INTO rooms (id, head, msgs, last_at) VALUES (?, 0, 0, 0)`,
-		&s.moveHead:  `UPDATE rooms SET head = ?, msgs = ?, last_at = ? WHERE no = ?`,
-		&s.insert:    insert,
-		// The unique index finds a nonce that is taken; asking for it first
-		// costs a third more of a row's CPU.
-		&s.insertWithNonce: insert + ` ON CONFLICT (nonce, room_no, actor) WHERE nonce IS NOT NULL DO NOTHING`,
-		&s.findNonce:       `SELECT ` + eventColumns + `, digest FROM events WHERE nonce = ? AND room_no = ? AND actor = ?`,
+
+		&s.readRoom: `SELECT no, epoch, head, msgs, last_at, access, archived, version, EXISTS (SELECT 1 FROM members WHERE room_no = no)
+			FROM rooms WHERE id = ?`,
+		&s.addRoom:    `INSERT INTO rooms (id, head, msgs, last_at, created_at) VALUES (?, 0, 0, 0, ?)`,
+		&s.moveHead:   `UPDATE rooms SET head = ?, msgs = ?, last_at = ? WHERE no = ?`,
+		&s.settle:     `UPDATE rooms SET access = ?, title = ?, topic = ?, archived = ?, keep_age = ?, keep_events = ?, version = ? WHERE no = ?`,
+		&s.addMembers: `UPDATE rooms SET members = members + ? WHERE no = ?`,
+
+		&s.insert:          insert,
+		&s.insertWithNonce: insert + unlessRepeated,
+		&s.insertOther: `INSERT INTO events (room_no, seq, id, kind, actor, actor_name, at, msgs, tag, body, nonce, digest, target_seq, target_id, subject, changed_seq)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)` + unlessRepeated,
+		&s.findNonce: `SELECT ` + eventColumns + `, digest FROM events WHERE nonce = ? AND room_no = ? AND actor = ?`,
+
+		&s.readTarget:    `SELECT id, actor, changed_seq FROM events WHERE room_no = ? AND seq = ? AND kind = 'message' AND deleted IS NULL`,
+		&s.edit:          `UPDATE events SET body = ?, changed_seq = ?, changed_at = ? WHERE room_no = ? AND seq = ?`,
+		&s.deleteMessage: `UPDATE events SET body = '{}', deleted = 1, changed_seq = ?, changed_at = ? WHERE room_no = ? AND seq = ?`,
+		&s.blankEdit:     `UPDATE events SET body = '{}' WHERE room_no = ? AND seq = ? RETURNING changed_seq`,
+		&s.blankEdits: `UPDATE events SET body = '{}' WHERE room_no = ? AND kind = 'message_edited' AND target_seq IN
+			(SELECT seq FROM events WHERE room_no = ? AND actor = ? AND kind = 'message' AND deleted IS NULL)`,
+		&s.blankMessages: `UPDATE events SET body = '{}', deleted = 1, changed_seq = ?, changed_at = ?
+			WHERE room_no = ? AND actor = ? AND kind = 'message' AND deleted IS NULL`,
+
+		&s.readMember: selectMember,
+		&s.saveMember: `INSERT INTO members (room_no, user, name, state, role, version, joined_at, read, delivered, read_msgs, private)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (room_no, user) DO UPDATE SET name = excluded.name, state = excluded.state,
+			role = excluded.role, version = excluded.version, joined_at = excluded.joined_at, read = excluded.read,
+			delivered = excluded.delivered, read_msgs = excluded.read_msgs, private = excluded.private`,
+		&s.countMsgs: `SELECT seq, kind, msgs FROM events WHERE room_no = ? AND seq >= ? ORDER BY seq LIMIT 1`,
+
+		&s.wholeRoom:   `SELECT ` + roomColumns + ` FROM rooms r WHERE r.id = ?`,
+		&s.readAt:      `SELECT at FROM events WHERE room_no = ? AND seq = ?`,
+		&s.deleteBelow: `DELETE FROM events WHERE room_no = ? AND seq < ?`,
+		&s.moveFloor:   `UPDATE rooms SET floor = ? WHERE no = ?`,
+
+		&s.putAccount: `INSERT INTO accounts (id, name, created_at, disabled) VALUES (?, ?, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET name = excluded.name, disabled = excluded.disabled RETURNING ` + accountColumns,
+		&s.seen: `INSERT INTO accounts (id, name, created_at, disabled, seen_at) VALUES (?, ?, ?, 0, ?)
+			ON CONFLICT (id) DO UPDATE SET seen_at = max(coalesce(seen_at, excluded.seen_at), excluded.seen_at),
+			name = CASE name WHEN '' THEN excluded.name ELSE name END`,
+		&s.revoke: `INSERT INTO accounts (id, name, created_at, disabled, revoked_before) VALUES (?, '', ?, 0, ?)
+			ON CONFLICT (id) DO UPDATE SET revoked_before = max(coalesce(revoked_before, excluded.revoked_before), excluded.revoked_before)`,
+		&s.revokeToken:  `INSERT INTO revoked_tokens (id, until) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET until = max(until, excluded.until)`,
+		&s.forgetTokens: `DELETE FROM revoked_tokens WHERE until < ?`,
 	})
 }
 
@@ -117,6 +127,9 @@ func (w *writer) begin() error {
 	if len(w.logs) > maxCachedLogs {
 		clear(w.logs)
 	}
+	if len(w.standings) > maxCachedStandings {
+		clear(w.standings)
+	}
 	return nil
 }
 
@@ -127,16 +140,21 @@ func (w *writer) commit() error {
 	for _, l := range w.touched {
 		l.touched = false
 	}
-	w.touched = w.touched[:0]
+	for _, st := range w.moved {
+		st.touched = false
+	}
+	w.touched, w.moved = w.touched[:0], w.moved[:0]
 	return nil
 }
 
 // rollback undoes the transaction that failed with err, and forgets all
-// rooms: the failure may be that one is not as remembered. The error is err,
+// rooms and members: the failure may be that one is not as remembered. The
+// error is err,
 // and errRollback if it could not.
 func (w *writer) rollback(err error) error {
 	clear(w.logs)
-	w.touched = w.touched[:0]
+	clear(w.standings)
+	w.touched, w.moved = w.touched[:0], w.moved[:0]
 	_, undone := w.stmt.rollback.exec()
 	if undone != nil && !alreadyRolledBack(undone) {
 		return errors.Join(err, fmt.Errorf("%w: %w", errRollback, undone))
@@ -164,119 +182,6 @@ func readMeta[T int64 | string](w *writer, key string) (v T, err error) {
 		return v, fmt.Errorf("read %s: %w", key, errRow)
 	}
 	return v, nil
-}
-
-// log returns the log that row belongs to. It makes it if the row may, and
-// returns nil if not.
-func (w *writer) log(row *store.Append) (*log, error) {
-	if l := w.logs[row.Room]; l != nil {
-		return l, nil
-	}
-	l, err := w.readLog(row.Room)
-	if err != nil {
-		return nil, err
-	}
-	if l == nil {
-		if !row.MayCreate {
-			return nil, nil
-		}
-		if l, err = w.makeLog(row.Room); err != nil {
-			return nil, err
-		}
-		w.touch(l)
-	}
-	w.logs[l.room] = l
-	return l, nil
-}
-
-// readLog returns nil for a room without a log.
-func (w *writer) readLog(id chat.RoomID) (*log, error) {
-	var vals [5]driver.Value
-	ok, err := w.stmt.readRoom.queryRow(vals[:], string(id))
-	if err != nil || !ok {
-		return nil, err
-	}
-	r := row{vals: vals[:]}
-	l := &log{
-		room:  id,
-		no:    r.int(0),
-		epoch: r.textOrNull(1),
-		place: place{seq: r.int(2), msgs: r.int(3), at: r.int(4)},
-	}
-	return l, r.err
-}
-
-func (w *writer) makeLog(id chat.RoomID) (*log, error) {
-	res, err := w.stmt.addRoom.exec(string(id))
-	if err != nil {
-		return nil, err
-	}
-	no, err := res.LastInsertId()
-	return &log{room: id, no: no}, err
-}
-
-// touch notes that the transaction under way has changed l.
-func (w *writer) touch(l *log) {
-	if !l.touched {
-		l.touched = true
-		w.touched = append(w.touched, l)
-	}
-}
-
-// insert stores row at p under a new id and tag; stored is false, and nothing
-// is changed, if its nonce is taken.
-func (w *writer) insert(l *log, p place, kind string, row *store.Append) (id int64, tag uint32, stored bool, err error) {
-	insert := w.stmt.insert
-	var nonce, digest driver.Value
-	if row.Nonce != "" {
-		insert, nonce, digest = w.stmt.insertWithNonce, string(row.Nonce), w.digest(row)
-	}
-	id, tag = w.nextID, rand.Uint32()
-	res, err := insert.exec(l.no, p.seq, id, kind, string(row.Actor.ID), row.Actor.Name, p.at, p.msgs, int64(tag), string(row.Body), nonce, digest)
-	if err != nil {
-		return 0, 0, false, err
-	}
-	n, err := res.RowsAffected()
-	if err != nil || n == 0 {
-		return 0, 0, false, err
-	}
-	w.nextID++
-	return id, tag, true, nil
-}
-
-func (w *writer) digest(row *store.Append) (digest int64) {
-	digest, w.scratch = store.Digest(row.Kind, row.Body, w.scratch)
-	return digest
-}
-
-// byNonce returns the event that has row's nonce, without the fields that
-// are the room's, and the digest of what was first said in it.
-func (w *writer) byNonce(l *log, a *store.Append) (chat.Event, int64, error) {
-	var vals [eventWidth + 1]driver.Value
-	ok, err := w.stmt.findNonce.queryRow(vals[:], string(a.Nonce), l.no, string(a.Actor.ID))
-	if err != nil {
-		return chat.Event{}, 0, err
-	}
-	if !ok {
-		return chat.Event{}, 0, fmt.Errorf("look for nonce %s: %w", a.Nonce, errRow)
-	}
-	r := row{vals: vals[:]}
-	event, digest := r.event(), r.int(eventWidth)
-	return event, digest, r.err
-}
-
-// moveHeads writes what the transaction has changed in rooms, and the next
-// id.
-func (w *writer) moveHeads() error {
-	for _, l := range w.touched {
-		if _, err := w.stmt.moveHead.exec(l.place.seq, l.place.msgs, l.place.at, l.no); err != nil {
-			return fmt.Errorf("move the head of room %s: %w", l.room, err)
-		}
-	}
-	if len(w.touched) == 0 {
-		return nil
-	}
-	return w.writeMeta("next_id", w.nextID)
 }
 
 func (w *writer) writeMeta(key string, value driver.Value) error {

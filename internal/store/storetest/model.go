@@ -169,6 +169,9 @@ func (m *model) check(w *world) {
 	for _, id := range m.rooms {
 		n := uint64(len(m.logs[id]))
 		want := chat.Room{ID: id, Exists: n > 0, Epoch: m.epoch, Head: n, Floor: 1, Msgs: n}
+		if n > 0 {
+			want.CreatedAt = m.logs[id][0].At
+		}
 		if got := w.room(id); got != want {
 			w.Errorf("Room = %+v, want %+v", got, want)
 		}

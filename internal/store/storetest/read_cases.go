@@ -26,8 +26,8 @@ var readCases = []testCase{
 		}
 	}},
 	{"a room's state", func(w *world) {
-		w.append(slices.Concat(posts("r", 5), posts("s", 2))...)
-		want := chat.Room{ID: "r", Exists: true, Epoch: w.s.Epoch(), Head: 5, Floor: 1, Msgs: 5}
+		first := w.append(slices.Concat(posts("r", 5), posts("s", 2))...)[0].Event
+		want := chat.Room{ID: "r", Exists: true, Epoch: w.s.Epoch(), Head: 5, Floor: 1, Msgs: 5, CreatedAt: first.At}
 		if got := w.room("r"); got != want {
 			w.Errorf("Room = %+v, want %+v", got, want)
 		}

@@ -1,0 +1,93 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"time"
+
+	"tertulia/chat"
+)
+
+// PutAccount makes or changes an account; see [store.Accounts].
+func (s *Store) PutAccount(ctx context.Context, a chat.Account) (chat.Account, error) {
+	var vals [accountWidth]driver.Value
+	err := s.write(ctx, "put account "+string(a.ID), func() error {
+		_, err := s.writer.stmt.putAccount.queryRow(vals[:], string(a.ID), a.Name, s.now().UnixMilli(), flag(a.Disabled))
+		return err
+	})
+	if err != nil {
+		return chat.Account{}, err
+	}
+	r := row{vals: vals[:]}
+	return r.account(), r.err
+}
+
+// Account returns an account; ok is false if there is none.
+func (s *Store) Account(ctx context.Context, id chat.UserID) (a chat.Account, ok bool, err error) {
+	err = s.read(ctx, "read account "+string(id), func(r *reader) (err error) {
+		ok, err = r.stmt.account.queryRow(r.vals[:accountWidth], string(id))
+		if err != nil || !ok {
+			return err
+		}
+		v := row{vals: r.vals[:accountWidth]}
+		a = v.account()
+		return v.err
+	})
+	return a, ok, err
+}
+
+// Accounts returns accounts in the order of their ids.
+func (s *Store) Accounts(ctx context.Context, after chat.UserID, limit int) (accounts []chat.Account, err error) {
+	err = s.read(ctx, "read accounts", func(r *reader) error {
+		rows, err := r.stmt.accounts.query(string(after), rowLimit(limit))
+		if err != nil {
+			return err
+		}
+		return r.each(ctx, rows, accountWidth, func(v *row) bool {
+			accounts = append(accounts, v.account())
+			return true
+		})
+	})
+	return accounts, err
+}
+
+// Seen notes when users were connected last.
+func (s *Store) Seen(ctx context.Context, users []chat.User, at time.Time) error {
+	return s.write(ctx, "note who was seen", func() error {
+		now := s.now().UnixMilli()
+		for _, u := range users {
+			if _, err := s.writer.stmt.seen.exec(string(u.ID), u.Name, now, at.UnixMilli()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Revoke voids the tokens of a user issued before an instant.
+func (s *Store) Revoke(ctx context.Context, id chat.UserID, before time.Time) error {
+	return s.write(ctx, "revoke the tokens of "+string(id), func() error {
+		_, err := s.writer.stmt.revoke.exec(string(id), s.now().UnixMilli(), before.Unix()*1000)
+		return err
+	})
+}
+
+// RevokeToken voids one token, and forgets those that have expired.
+func (s *Store) RevokeToken(ctx context.Context, tokenID string, until time.Time) error {
+	return s.write(ctx, "revoke a token", func() error {
+		if _, err := s.writer.stmt.forgetTokens.exec(s.now().UnixMilli()); err != nil {
+			return err
+		}
+		_, err := s.writer.stmt.revokeToken.exec(tokenID, until.UnixMilli())
+		return err
+	})
+}
+
+// TokenRevoked reports whether a token was revoked.
+func (s *Store) TokenRevoked(ctx context.Context, tokenID string) (revoked bool, err error) {
+	err = s.read(ctx, "look for a revoked token", func(r *reader) (err error) {
+		revoked, err = r.stmt.tokenRevoked.queryRow(r.vals[:1], tokenID)
+		return err
+	})
+	return revoked, err
+}

@@ -1,0 +1,121 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+
+	"tertulia/chat"
+	"tertulia/internal/store"
+)
+
+// target is the message that an edit or a deletion changes.
+type target struct {
+	id      int64
+	author  chat.UserID
+	changed int64 // seq of its latest edit, 0 if none
+}
+
+// complete reports whether a row has what its kind needs.
+func complete(row *store.Append) bool {
+	switch {
+	case row.Kind.Membership(), row.Kind == chat.KindMessagesErased:
+		return row.Member != nil && row.Member.User.ID != ""
+	case row.Kind == chat.KindRoomCreated, row.Kind == chat.KindRoomUpdated:
+		return row.Settings != nil
+	}
+	return row.Kind.Durable()
+}
+
+// check returns why row must not be stored, nil if nothing stands against it.
+// It fills t for the kinds that have a target.
+func (w *writer) check(l *log, row *store.Append, t *target) (*chat.Error, error) {
+	if row.New && l.no != 0 {
+		return chat.Errorf(chat.RoomExists, "There is a room %s already; choose another id.", row.Room), nil
+	}
+	if row.Role != chat.RoleNone {
+		if refusal, err := w.checkRole(l, row); refusal != nil || err != nil {
+			return refusal, err
+		}
+	}
+	if row.Live && l.archived {
+		return chat.Errorf(chat.RoomReadOnly, "The room %s is archived and can only be read.", row.Room), nil
+	}
+	if row.Kind == chat.KindMessageEdited || row.Kind == chat.KindMessageDeleted {
+		if refusal, err := w.checkTarget(l, row, t); refusal != nil || err != nil {
+			return refusal, err
+		}
+	}
+	if row.Versioned {
+		return w.checkVersion(l, row, t)
+	}
+	return nil, nil
+}
+
+func (w *writer) checkRole(l *log, row *store.Append) (*chat.Error, error) {
+	role, banned, err := w.role(l, row.Actor.ID)
+	switch {
+	case err != nil:
+		return nil, err
+	case banned:
+		return chat.Errorf(chat.Banned, "You are banned from the room %s.", row.Room), nil
+	case role < row.Role:
+		return chat.Errorf(chat.Forbidden, "In the room %s this takes the role %s.", row.Room, row.Role), nil
+	}
+	return nil, nil
+}
+
+func (w *writer) checkTarget(l *log, row *store.Append, t *target) (*chat.Error, error) {
+	ok, err := w.readTarget(l, row.Target, t)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return chat.Errorf(chat.MessageNotFound, "There is no such message in the room %s, or it was deleted.", row.Room), nil
+	}
+	if !row.Own || t.author == row.Actor.ID {
+		return nil, nil
+	}
+	if row.Over != chat.RoleNone {
+		if role, _, err := w.role(l, row.Actor.ID); err != nil || role >= row.Over {
+			return nil, err
+		}
+	}
+	return chat.Errorf(chat.Forbidden, "The message is somebody else's."), nil
+}
+
+// readTarget reads the message at seq; ok is false if there is none, or if it
+// was deleted.
+func (w *writer) readTarget(l *log, seq uint64, t *target) (ok bool, err error) {
+	var vals [3]driver.Value
+	ok, err = w.stmt.readTarget.queryRow(vals[:], l.no, clampSeq(seq))
+	if err != nil || !ok {
+		return false, err
+	}
+	r := row{vals: vals[:]}
+	*t = target{id: r.int(0), author: chat.UserID(r.text(1)), changed: r.intOrNull(2)}
+	return true, r.err
+}
+
+func (w *writer) checkVersion(l *log, row *store.Append, t *target) (*chat.Error, error) {
+	var have uint64
+	switch {
+	case row.Kind.Membership():
+		if l.no == 0 {
+			break
+		}
+		st, err := w.standing(l, row.Member.User.ID)
+		if err != nil {
+			return nil, err
+		}
+		have = st.Version
+	case row.Kind == chat.KindRoomCreated, row.Kind == chat.KindRoomUpdated:
+		have = uint64(l.version)
+	case row.Kind == chat.KindMessageEdited, row.Kind == chat.KindMessageDeleted:
+		have = uint64(t.changed)
+	default:
+		return nil, nil
+	}
+	if have != row.Version {
+		return chat.Errorf(chat.VersionConflict, "This was changed meanwhile, it has version %d now; read it and try again.", have), nil
+	}
+	return nil, nil
+}
