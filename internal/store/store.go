@@ -63,53 +63,66 @@ type Append struct {
 
 	// Target is the seq of the message that an edit or a deletion changes; the
 	// row is refused with chat.MessageNotFound if there is none, or if it was
-	// deleted. The message takes the Body of an edit as its own. A deletion
-	// leaves {} of the message and of all its edits.
+	// deleted or trimmed. The message takes the Body of an edit as its own. A
+	// deletion leaves {} as the Body of the message, which is Deleted from then
+	// on, and of all its edits. Other kinds have no target.
 	Target uint64
 	// Member is the Subject's standing from a membership event on: its User,
-	// State and Role count. Of KindMessagesErased its User is whose messages
-	// are left, and their edits, as a deletion leaves one.
+	// State and Role count. In StateNone and StateBanned the role is RoleNone
+	// whatever it says. JoinedAt is the event's At if the user comes to be in
+	// StateJoined by it. An empty name leaves the one that is known.
+	//
+	// Of KindMessagesErased the User's id counts alone: of that user's
+	// messages up to here, and of all edits of them, is left what a deletion
+	// leaves. Those deleted before stay as they are.
 	Member *chat.Member
 	// Settings are the room's from a KindRoomCreated or KindRoomUpdated on.
+	// Keep.Age loses what is less than a second.
 	Settings *chat.Settings
 
 	Condition
 }
 
 // Condition is what must hold for a row to be stored. Its zero value asks for
-// nothing. The conditions are looked at in the order of the fields.
+// nothing. The conditions are looked at in the order of the fields, and after
+// Live whether the Target is there. To them, a room without a log is an open
+// one in which nobody has a standing.
 type Condition struct {
 	// New refuses the row with chat.RoomExists if the room has a log. A repeat
 	// under the same nonce and actor is a duplicate all the same.
 	New bool
 	// Role is the least role of the Actor, else chat.Forbidden, or chat.Banned
 	// for who is banned. In an open room everybody who is not banned is a
-	// member at least; elsewhere only who has joined has a role.
+	// member at least; elsewhere only who has joined has a role. RoleNone
+	// asks for nothing, of the banned neither.
 	Role chat.Role
 	// Live refuses the row with chat.RoomReadOnly in an archived room.
 	Live bool
 	// Own refuses the row with chat.Forbidden if Target is somebody else's,
-	// unless the Actor's role is Over or higher; RoleNone is nobody's.
+	// unless Over is not RoleNone and the Actor's role is Over or higher. It
+	// asks for nothing of kinds without a target.
 	Own  bool
 	Over chat.Role
 	// Versioned refuses the row with chat.VersionConflict unless Version is
 	// that of what the row changes: Member.Version of the Subject (0: never
-	// had a standing), Room.Version, or Event.Changed of the Target.
+	// had a standing), Room.Version, or Event.Changed of the Target. It asks
+	// for nothing of KindMessage and KindMessagesErased.
 	Versioned bool
 	Version   uint64
 }
 
 // Result is the fate of one [Append].
 type Result struct {
-	// Event is complete if Err is nil. For a duplicate it is the event as it
-	// was stored the first time; otherwise it shares its Body with the row,
-	// so nobody changes that any more.
+	// Event is complete if Err is nil. For a duplicate it is the event that was
+	// stored the first time, in its current form; otherwise it shares its Body
+	// with the row, so nobody changes that any more.
 	Event     chat.Event
 	Duplicate bool
 	// Err is a *chat.Error: RoomNotFound, MessageNotFound, one that a condition
-	// names, IdempotencyConflict if the nonce was used for another kind, target
-	// or body, or Internal for a kind that is not stored. A repeat is answered
-	// before any condition is looked at.
+	// names, IdempotencyConflict if the nonce was used for another kind, target,
+	// standing (but for its name), settings or body, or Internal for a kind that
+	// is not stored or has no Member or Settings where it needs them. A repeat is
+	// answered before any condition is looked at. A refused row changes nothing.
 	Err error
 }
 
@@ -128,8 +141,9 @@ type Appender interface {
 	// not end a commit already under way. The caller keeps batch, the store
 	// keeps nothing of it afterwards. After ErrBroken every call is ErrBroken.
 	//
-	// A message moves its author's own mark, as Mark would with Read at the
-	// message's seq, if the author has a standing or a mark in the room.
+	// A message moves its author's own mark, as a trusted Mark would with Read
+	// at the message's seq, if the author has, or had, a standing or a mark in
+	// the room.
 	Append(ctx context.Context, batch []Append) ([]Result, error)
 }
 
@@ -146,7 +160,8 @@ type Page struct {
 type Limit struct {
 	Events int
 	Bytes  int
-	// Only leaves out events of other kinds; 0 is every kind.
+	// Only leaves out events of other kinds, which then count for nothing; 0 is
+	// every kind.
 	Only chat.Kind
 }
 
@@ -170,23 +185,29 @@ type Reader interface {
 
 // Members reads and marks the standings of users in rooms. All methods may be
 // called from any goroutine. Errors are as for Reader, for Mark as for Append.
+// A limit below 1 returns nothing, here and below.
 type Members interface {
 	// Member returns a room and the standing of one user in it, of one
-	// instant. Who has none is the zero Member but for Room and User.ID.
+	// instant. Who has none is the zero Member but for Room and User.ID, also
+	// in a room without a log.
 	Member(ctx context.Context, room chat.RoomID, user chat.UserID) (chat.Room, chat.Member, error)
 	// Members returns up to limit of those in the room whose user id is above
 	// after, in the order of their ids, byte by byte, in one of the states.
-	// Who has a mark only is in StateNone.
+	// Who has left, or has a mark only, is in StateNone.
 	Members(ctx context.Context, room chat.RoomID, states []chat.State, after chat.UserID, limit int) ([]chat.Member, error)
-	// Standings returns up to limit of the rooms with an id above after in
-	// which the user is invited, has joined, or has a mark; each with the
-	// user's standing.
+	// Standings returns up to limit of the rooms with an id above after, in the
+	// order of their ids, byte by byte, in which the user is invited, has
+	// joined, or has a mark that is not zero; each with the user's standing.
 	Standings(ctx context.Context, user chat.UserID, after chat.RoomID, limit int) ([]Standing, error)
 	// Mark moves marks forward in one transaction; nothing moves back. Read
 	// and Delivered beyond the head are the head. Read moves Delivered along.
-	// Rooms without a log and users who are banned, or have no standing
-	// where one is needed, are refused by their result: RoomNotFound, Banned,
-	// Forbidden.
+	// Messages that were trimmed above a Read count as read. A mark that moves
+	// brings the user's name with it, if that is not empty. Marks for one user
+	// follow one another in their order.
+	//
+	// Rooms without a log, users who are banned, and users without the role of
+	// a member (see Condition.Role) are refused by their result: RoomNotFound,
+	// Banned, Forbidden. A refused mark leaves the others of its call.
 	Mark(ctx context.Context, marks []Mark) ([]Marked, error)
 }
 
@@ -203,13 +224,13 @@ type Mark struct {
 	Read, Delivered uint64
 	// Private, if not nil, says whether the mark is shown to others.
 	Private *bool
-	// Trusted leaves out the check of the user's standing.
+	// Trusted leaves out the check of the user's role.
 	Trusted bool
 }
 
 // Marked is the fate of one [Mark].
 type Marked struct {
-	Member chat.Member // with the mark as it is now
+	Member chat.Member // with the mark as it is now, if Err is nil
 	Moved  bool        // something has changed
 	Err    error       // a *chat.Error
 }
@@ -221,8 +242,9 @@ type Directory interface {
 	// their ids, byte by byte, that have one of the kinds of access; archived
 	// ones too.
 	Rooms(ctx context.Context, access []chat.Access, after chat.RoomID, limit int) ([]chat.Room, error)
-	// Find returns the event with an id, which must be in the room, else
-	// chat.MessageNotFound; chat.RoomNotFound if there is no room.
+	// Find returns the event with an id, of any kind, which must be in the
+	// room and not trimmed, else chat.MessageNotFound; chat.RoomNotFound if
+	// there is no room.
 	Find(ctx context.Context, room chat.RoomID, id int64) (chat.Event, error)
 	// Wrote returns up to limit rooms with an id above after that hold
 	// messages of the user with a body. It may be slow.
@@ -230,7 +252,8 @@ type Directory interface {
 	// Trim removes what exceeds keep from the old end of a room's log, at most
 	// 10,000 events a call, never the newest event, and returns the room as it
 	// is then; more says that something is left to be trimmed. Rows removed
-	// take their nonces with them. Errors are as for Append.
+	// take their nonces with them; edits and marks may outlive what they are
+	// about. A room without a log has nothing to trim. Errors are as for Append.
 	Trim(ctx context.Context, room chat.RoomID, keep chat.Retention) (r chat.Room, more bool, err error)
 }
 
@@ -239,23 +262,27 @@ type Directory interface {
 // written, as for Append.
 type Accounts interface {
 	// PutAccount makes or changes an account: its Name and Disabled. The rest
-	// stays, CreatedAt is the first call's instant. It returns the account.
+	// stays; CreatedAt is when the account was made, by the store's clock. It
+	// returns the account.
 	PutAccount(ctx context.Context, a chat.Account) (chat.Account, error)
 	// Account returns an account; ok is false if there is none.
 	Account(ctx context.Context, id chat.UserID) (a chat.Account, ok bool, err error)
 	// Accounts returns up to limit accounts with an id above after, in the
 	// order of their ids, byte by byte.
 	Accounts(ctx context.Context, after chat.UserID, limit int) ([]chat.Account, error)
-	// Seen notes when users were connected last, and makes accounts for those
-	// who have none. It never goes back.
+	// Seen notes when users were connected last (whole milliseconds), and makes
+	// accounts for those who have none. It never goes back. An account without
+	// a name takes the user's.
 	Seen(ctx context.Context, users []chat.User, at time.Time) error
 	// Revoke voids the tokens of a user issued before an instant (whole
-	// seconds), and makes an account if there is none. It never goes back.
+	// seconds; a fraction is cut), and makes an account without a name if there
+	// is none. It never goes back.
 	Revoke(ctx context.Context, id chat.UserID, before time.Time) error
 	// RevokeToken voids one token by its id; it is remembered until an
 	// instant, when the token has expired anyway.
 	RevokeToken(ctx context.Context, tokenID string, until time.Time) error
-	// TokenRevoked reports whether RevokeToken was called for an id.
+	// TokenRevoked reports whether RevokeToken was called for an id; after its
+	// until the answer may be either.
 	TokenRevoked(ctx context.Context, tokenID string) (bool, error)
 }
 

@@ -235,6 +235,16 @@ var appendCases = []testCase{
 		if w.room("r").Exists {
 			w.Errorf("the room exists")
 		}
+		w.append(posts("r", 3)...)
+		for name, write := range writes(ctx, w.s) {
+			if err := write(); !errors.Is(err, store.ErrUnavailable) {
+				w.Errorf("%s = %v, want %v", name, err, store.ErrUnavailable)
+			}
+		}
+		if _, ok, err := w.s.Account(context.Background(), "ana"); ok || err != nil || w.revoked("t") || w.room("r").Floor != 1 {
+			w.Errorf("a write with an ended context has written")
+		}
+		w.wantMember(chat.Member{Room: "r", User: chat.User{ID: "ana"}})
 		w.stored(post("r", "ana", "n", "hello"))
 	}},
 	{"the store keeps nothing of the batch", func(w *world) {

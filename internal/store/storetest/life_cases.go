@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 
@@ -55,6 +56,7 @@ var lifeCases = []testCase{
 		w.append(posts("r", 1)...)
 		w.close()
 		calls := reads(context.Background(), w.s)
+		maps.Copy(calls, writes(context.Background(), w.s))
 		calls["Append"] = func() error { _, err := w.s.Append(context.Background(), posts("r", 1)); return err }
 		calls["Ping"] = func() error { return w.s.Ping(context.Background()) }
 		for name, call := range calls {

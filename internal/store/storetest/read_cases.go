@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"tertulia/chat"
 	"tertulia/internal/store"
@@ -212,12 +213,33 @@ func watchGrowth(w *world, done <-chan struct{}, stride uint64) {
 	}
 }
 
-// reads are the calls of [store.Reader] that take a context.
+// reads are the calls that read and take a context.
 func reads(ctx context.Context, s store.Store) map[string]func() error {
 	return map[string]func() error{
-		"Room":   func() error { _, err := s.Room(ctx, "r"); return err },
-		"Heads":  func() error { _, err := s.Heads(ctx, []chat.RoomID{"r"}); return err },
-		"After":  func() error { _, err := s.After(ctx, "r", 0, everything); return err },
-		"Before": func() error { _, err := s.Before(ctx, "r", 0, everything); return err },
+		"Member":       func() error { _, _, err := s.Member(ctx, "r", "ana"); return err },
+		"Members":      func() error { _, err := s.Members(ctx, "r", []chat.State{chat.StateJoined}, "", 1); return err },
+		"Standings":    func() error { _, err := s.Standings(ctx, "ana", "", 1); return err },
+		"Rooms":        func() error { _, err := s.Rooms(ctx, []chat.Access{chat.AccessOpen}, "", 1); return err },
+		"Find":         func() error { _, err := s.Find(ctx, "r", 1); return err },
+		"Wrote":        func() error { _, err := s.Wrote(ctx, "ana", "", 1); return err },
+		"Account":      func() error { _, _, err := s.Account(ctx, "ana"); return err },
+		"Accounts":     func() error { _, err := s.Accounts(ctx, "", 1); return err },
+		"TokenRevoked": func() error { _, err := s.TokenRevoked(ctx, "t"); return err },
+		"Room":         func() error { _, err := s.Room(ctx, "r"); return err },
+		"Heads":        func() error { _, err := s.Heads(ctx, []chat.RoomID{"r"}); return err },
+		"After":        func() error { _, err := s.After(ctx, "r", 0, everything); return err },
+		"Before":       func() error { _, err := s.Before(ctx, "r", 0, everything); return err },
+	}
+}
+
+// writes are the calls beside Append that write and take a context.
+func writes(ctx context.Context, s store.Store) map[string]func() error {
+	return map[string]func() error{
+		"Mark":        func() error { _, err := s.Mark(ctx, []store.Mark{mark("r", "ana", 1)}); return err },
+		"Trim":        func() error { _, _, err := s.Trim(ctx, "r", chat.Retention{Events: 1}); return err },
+		"PutAccount":  func() error { _, err := s.PutAccount(ctx, chat.Account{User: named("ana")}); return err },
+		"Seen":        func() error { return s.Seen(ctx, []chat.User{named("ana")}, time.Now()) },
+		"Revoke":      func() error { return s.Revoke(ctx, "ana", time.Now()) },
+		"RevokeToken": func() error { return s.RevokeToken(ctx, "t", time.Now().Add(time.Hour)) },
 	}
 }

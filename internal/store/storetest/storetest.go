@@ -34,7 +34,7 @@ type testCase struct {
 // Run checks a store against the contract.
 func Run(t *testing.T, f Factory) {
 	t.Helper()
-	for _, c := range slices.Concat(appendCases, readCases, lifeCases) {
+	for _, c := range slices.Concat(appendCases, changeCases, conditionCases, roomCases, memberCases, markCases, readCases, directoryCases, trimCases, accountCases, lifeCases) {
 		t.Run(c.name, func(t *testing.T) {
 			w := &world{tb: t, t: t, factory: f, s: f.Open(t)}
 			defer func() { w.close() }()
