@@ -34,9 +34,15 @@ var (
 )
 
 // source returns what the driver opens: a file on one of SQLite's file
-// systems ("" is the usual one), and how.
+// systems ("" is the usual one), and how. Nothing that comes over such a
+// connection can damage the file.
 func source(path, vfs string, pragmas []string) string {
-	query := url.Values{"_pragma": pragmas, "_defensive": {"1"}, "_dqs": {"0"}, "_error_rc": {"1"}}
+	return migrationSource(path, vfs, pragmas) + "&_defensive=1"
+}
+
+// migrationSource is a source that may write the definitions of tables too.
+func migrationSource(path, vfs string, pragmas []string) string {
+	query := url.Values{"_pragma": pragmas, "_dqs": {"0"}, "_error_rc": {"1"}}
 	if vfs != "" {
 		query.Set("vfs", vfs)
 	}

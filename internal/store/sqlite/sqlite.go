@@ -120,7 +120,7 @@ func (s *Store) connect(ctx context.Context, path, vfs string) error {
 	}
 	s.ckpt = newCheckpointer(s, file)
 	useFdatasync()
-	if err := migrate(ctx, source(path, vfs, writerPragmas), path); err != nil {
+	if err := migrate(ctx, migrationSource(path, vfs, writerPragmas), path); err != nil {
 		return err
 	}
 	if s.writer, err = openWriter(source(path, vfs, writerPragmas)); err != nil {

@@ -3,14 +3,23 @@
 
 -- +goose Up
 
-ALTER TABLE events ADD COLUMN target_id INTEGER; -- of the message at target_seq, which may be trimmed
-ALTER TABLE events ADD COLUMN subject TEXT; -- whom it is about, of some kinds
--- Of a message, the seq of its latest edit, deletion or erasure. Of an edit,
--- the seq of the edit of the same message before it, so that a deletion finds
--- them all without an index.
-ALTER TABLE events ADD COLUMN changed_seq INTEGER;
-ALTER TABLE events ADD COLUMN changed_at INTEGER;  -- at of a message's latest change
-ALTER TABLE events ADD COLUMN deleted INTEGER;     -- 1: a message without its body
+-- ALTER TABLE would read all events of this strict table once a column, 16
+-- seconds a million. What it writes is the table's definition and nothing
+-- else, because a row that ends early has NULL in its last columns; so that
+-- alone is done here, as https://sqlite.org/lang_altertable.html#otheralter
+-- describes it. The changes below have every connection read it again.
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = replace(sql, '    PRIMARY KEY (room_no, seq)', '    target_id  INTEGER,                   -- of the message at target_seq
+    subject    TEXT,                      -- whom it is about, of some kinds
+    -- Of a message, the seq of its latest edit, deletion or erasure. Of an
+    -- edit, the seq of the edit before it of the same message, so that a
+    -- deletion finds them all without an index.
+    changed_seq INTEGER,
+    changed_at INTEGER,                   -- at of a message''s latest change
+    deleted    INTEGER,                   -- 1: a message without its body
+    PRIMARY KEY (room_no, seq)') WHERE type = 'table' AND name = 'events';
+PRAGMA writable_schema = RESET;
+SELECT target_id, subject, changed_seq, changed_at, deleted FROM events LIMIT 0;
 
 ALTER TABLE rooms ADD COLUMN access TEXT NOT NULL DEFAULT 'open';
 ALTER TABLE rooms ADD COLUMN topic TEXT NOT NULL DEFAULT '';
