@@ -27,11 +27,86 @@ type crash struct {
 // returned must be there, the batch under way wholly or not at all, and seqs
 // without a hole.
 func TestPowerLoss(t *testing.T) {
-	const batches, crashes = 80, 150
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	load := rand.New(rand.NewPCG(seed, 0))
+	rows := make([][]store.Append, 80)
+	for i := range rows {
+		rows[i] = randomBatch(load, i)
+	}
+	for i, c := range powerLosses(t, seed, 150, rows) {
+		if !t.Run(fmt.Sprintf("%d after batch %d", i, c.acked), func(t *testing.T) { checkCrash(t, c, rows) }) {
+			return
+		}
+	}
+}
 
+// What events change is changed with them: after a power loss the message, the
+// members and the settings are what the log says.
+func TestPowerLossKeepsStateAndLogTogether(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rows := make([][]store.Append, 40)
+	for i := range rows {
+		rows[i] = changingBatch(i)
+	}
+	for i, c := range powerLosses(t, seed, 60, rows) {
+		if !t.Run(fmt.Sprintf("%d after batch %d", i, c.acked), func(t *testing.T) { checkState(t, c, rows) }) {
+			return
+		}
+	}
+}
+
+// changingBatch says something, edits the first message, and changes a member
+// and the room.
+func changingBatch(i int) []store.Append {
+	rows := make([]store.Append, 4)
+	for k := range rows {
+		rows[k] = post("general", chat.Nonce(fmt.Sprintf("%03d-%d", i, k)), fmt.Sprint("message ", i))
+	}
+	rows[1].Kind, rows[1].Target = chat.KindMessageEdited, 1
+	rows[2].Kind, rows[2].Member = chat.KindMemberRole, &chat.Member{User: rows[0].Actor, State: chat.State(1 + i%2), Role: chat.RoleMember}
+	rows[3].Kind, rows[3].Settings = chat.KindRoomUpdated, &chat.Settings{Title: fmt.Sprint("title ", i)}
+	return rows
+}
+
+func checkState(t *testing.T, c crash, batches [][]store.Append) {
+	dir := t.TempDir()
+	c.img.restore(t, dir)
+	s := openStore(t, dir)
+	page := mustPage(t, s, "general")
+	wantLog(t, s, "general", int(page.Room.Head))
+	n := len(page.Events) / 4 // batches
+	if len(page.Events)%4 != 0 || n < c.acked {
+		t.Fatalf("%d events after %d batches of 4", len(page.Events), c.acked)
+	}
+	if n == 0 {
+		return
+	}
+	last := batches[n-1]
+	if e := page.Events[0]; e.Changed != uint64(4*n-2) || !bytes.Equal(e.Body, last[1].Body) {
+		t.Errorf("the message has %s of event %d, want %s of %d", e.Body, e.Changed, last[1].Body, 4*n-2)
+	}
+	if page.Room.Version != uint64(4*n) || page.Room.Settings != *last[3].Settings {
+		t.Errorf("the room is %+v, want %+v of %d", page.Room, *last[3].Settings, 4*n)
+	}
+	_, m, err := s.Member(t.Context(), "general", last[0].Actor.ID)
+	if err != nil {
+		t.Fatalf("Member: %v", err)
+	}
+	joined := last[2].Member.State == chat.StateJoined
+	if m.Version != uint64(4*n-1) || m.State != last[2].Member.State || (page.Room.Members == 1) != joined {
+		t.Errorf("the member is %+v in a room of %d, want %v of %d", m, page.Room.Members, last[2].Member.State, 4*n-1)
+	}
+	if want := uint64(4*n - 3); n > 1 && (m.Mark.Read != want || m.Mark.ReadMsgs != uint64(n)) {
+		t.Errorf("the mark is %+v, want %d and %d messages", m.Mark, want, n)
+	}
+}
+
+// powerLosses appends batches on a disk of its own, and returns up to so many
+// moments at which the power went.
+func powerLosses(t *testing.T, seed uint64, crashes int, batches [][]store.Append) []crash {
+	t.Helper()
 	d := newDisk(t)
 	var ( // guarded by d.mu
 		rng   = rand.New(rand.NewPCG(seed, 1))
@@ -50,10 +125,8 @@ func TestPowerLoss(t *testing.T) {
 	d.mu.Lock()
 	odds = 10
 	d.mu.Unlock()
-	var rows [][]store.Append
-	for i := range batches {
-		rows = append(rows, randomBatch(load, i))
-		mustAppend(t, s, rows[i]...)
+	for i, rows := range batches {
+		mustAppend(t, s, rows...)
 		d.mu.Lock()
 		acked = i + 1
 		d.mu.Unlock()
@@ -64,11 +137,7 @@ func TestPowerLoss(t *testing.T) {
 	if len(happened) < crashes/2 {
 		t.Errorf("only %d crashes happened, want more than %d", len(happened), crashes/2)
 	}
-	for i, c := range happened {
-		if !t.Run(fmt.Sprintf("%d after batch %d", i, c.acked), func(t *testing.T) { checkCrash(t, c, rows) }) {
-			return
-		}
-	}
+	return happened
 }
 
 // randomBatch is of two rooms; its nonces say which batch and row it is.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	lib "modernc.org/sqlite/lib"
 
@@ -59,6 +60,47 @@ func TestAFullDiskIsUnavailableUntilThereIsSpace(t *testing.T) {
 	mustAppend(t, s, append(posts("r", 3, 20), post("new", "", "hello"))...)
 	wantLog(t, s, "r", 23)
 	wantLog(t, s, "new", 1)
+}
+
+// What a failed batch would have changed is as it was, in memory too.
+func TestAFailedBatchIsForgotten(t *testing.T) {
+	d := newDisk(t)
+	s := openOn(t, d, t.TempDir())
+	defer closeStore(t, s)
+	member := post("r", "", "")
+	member.Kind, member.Member = chat.KindMemberRole, &chat.Member{User: chat.User{ID: "2"}, State: chat.StateJoined, Role: chat.RoleOwner}
+	archived := post("r", "", "")
+	archived.Kind, archived.Settings = chat.KindRoomUpdated, &chat.Settings{Archived: true}
+	edit := post("r", "", "edited")
+	edit.Kind, edit.Target = chat.KindMessageEdited, 1
+	mustAppend(t, s, posts("r", 0, 3)...)
+	mark := []store.Mark{{Room: "r", User: chat.User{ID: "1"}, Read: 2}}
+
+	d.setFail(failing("write", ".db-wal", lib.SQLITE_FULL))
+	if _, err := s.Append(t.Context(), []store.Append{member, archived, edit}); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Append = %v, want %v", err, store.ErrUnavailable)
+	}
+	if _, err := s.Mark(t.Context(), mark); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Mark = %v, want %v", err, store.ErrUnavailable)
+	}
+	d.setFail(nil)
+
+	row := post("r", "", "by an owner")
+	row.Actor.ID, row.Role = "2", chat.RoleOwner
+	results, err := s.Append(t.Context(), []store.Append{row})
+	if e, ok := errors.AsType[*chat.Error](results[0].Err); err != nil || !ok || e.Code != chat.Forbidden {
+		t.Errorf("Append = %v, %v, want %s", results[0].Err, err, chat.Forbidden)
+	}
+	row = post("r", "", "not archived")
+	row.Live = true
+	mustAppend(t, s, row)
+	_, m, err := s.Member(t.Context(), "r", "1")
+	if page := mustPage(t, s, "r"); err != nil || m.Mark != (chat.Mark{}) || page.Events[0].Changed != 0 || page.Room.Members != 0 {
+		t.Errorf("the room is %+v, the mark %+v, %v, want nothing of the failed calls", page.Room, m.Mark, err)
+	}
+	if marked, err := s.Mark(t.Context(), mark); err != nil || !marked[0].Moved {
+		t.Errorf("Mark with space again = moved %v, %v, want true, nil", marked[0].Moved, err)
+	}
 }
 
 // A disk that fills up in the middle of a commit has taken part of it.
@@ -144,8 +186,12 @@ func wantBroken(t *testing.T, s *Store) {
 	_, headsErr := s.Heads(ctx, []chat.RoomID{"r"})
 	_, afterErr := s.After(ctx, "r", 0, store.Limit{})
 	_, beforeErr := s.Before(ctx, "r", 0, store.Limit{})
+	_, _, memberErr := s.Member(ctx, "r", "1")
+	_, markErr := s.Mark(ctx, []store.Mark{{Room: "r", User: chat.User{ID: "1"}, Read: 1}})
+	_, _, trimErr := s.Trim(ctx, "r", chat.Retention{Events: 1})
 	for name, err := range map[string]error{
 		"Append": appendErr, "Room": roomErr, "Heads": headsErr, "After": afterErr, "Before": beforeErr, "Ping": s.Ping(ctx),
+		"Member": memberErr, "Mark": markErr, "Trim": trimErr, "Seen": s.Seen(ctx, nil, time.Now()), "Revoke": s.Revoke(ctx, "1", time.Now()),
 	} {
 		if !errors.Is(err, store.ErrBroken) {
 			t.Errorf("%s on a broken store = %v, want %v", name, err, store.ErrBroken)
