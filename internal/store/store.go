@@ -74,7 +74,8 @@ type Append struct {
 	//
 	// Of KindMessagesErased the User's id counts alone: of that user's
 	// messages up to here, and of all edits of them, is left what a deletion
-	// leaves. Those deleted before stay as they are.
+	// leaves; of a message that was trimmed, the user's own edits. Those deleted
+	// before stay as they are.
 	Member *chat.Member
 	// Settings are the room's from a KindRoomCreated or KindRoomUpdated on.
 	// Keep.Age loses what is less than a second.

@@ -83,23 +83,27 @@ func (s *Store) appendOne(now int64, row *store.Append, result *store.Result) er
 	}
 	log.place = place
 	w.touch(log)
-	result.Event = chat.Event{
-		Room:     row.Room,
-		Kind:     row.Kind,
-		Actor:    row.Actor,
-		At:       time.UnixMilli(place.at).UTC(),
-		Seq:      uint64(place.seq),
-		ID:       id,
-		Epoch:    log.epochOr(s.epoch),
-		Tag:      tag,
-		Nonce:    row.Nonce,
-		Target:   targetOf(row),
-		TargetID: t.id,
-		Subject:  subjectOf(row),
-		Msgs:     uint64(place.msgs),
-		Body:     row.Body,
-	}
+	result.Event = s.eventOf(log, row)
+	result.Event.ID, result.Event.Tag, result.Event.TargetID = id, tag, t.id
 	return w.change(log, place, row, &t)
+}
+
+// eventOf is what row has become, at the end of its log, save for what only the
+// database gives.
+func (s *Store) eventOf(log *log, row *store.Append) chat.Event {
+	return chat.Event{
+		Room:    row.Room,
+		Kind:    row.Kind,
+		Actor:   row.Actor,
+		At:      time.UnixMilli(log.place.at).UTC(),
+		Seq:     uint64(log.place.seq),
+		Epoch:   log.epochOr(s.epoch),
+		Nonce:   row.Nonce,
+		Target:  targetOf(row),
+		Subject: subjectOf(row),
+		Msgs:    uint64(log.place.msgs),
+		Body:    row.Body,
+	}
 }
 
 // targetOf is the seq that a row changes, 0 for the kinds that change none.

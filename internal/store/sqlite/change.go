@@ -64,7 +64,7 @@ func (w *writer) deleteMessage(l *log, p place, seq uint64, t *target) error {
 // erase leaves {} of all that a user has said in a room, and of the edits of
 // it.
 func (w *writer) erase(l *log, p place, user chat.UserID) error {
-	if _, err := w.stmt.blankEdits.exec(l.no, l.no, string(user)); err != nil {
+	if _, err := w.stmt.blankEdits.exec(l.no, string(user)); err != nil {
 		return err
 	}
 	_, err := w.stmt.blankMessages.exec(p.seq, p.at, l.no, string(user))

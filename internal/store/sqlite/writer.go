@@ -89,8 +89,9 @@ func (w *writer) prepare() error {
 		&s.edit:          `UPDATE events SET body = ?, changed_seq = ?, changed_at = ? WHERE room_no = ? AND seq = ?`,
 		&s.deleteMessage: `UPDATE events SET body = '{}', deleted = 1, changed_seq = ?, changed_at = ? WHERE room_no = ? AND seq = ?`,
 		&s.blankEdit:     `UPDATE events SET body = '{}' WHERE room_no = ? AND seq = ? RETURNING changed_seq`,
-		&s.blankEdits: `UPDATE events SET body = '{}' WHERE room_no = ? AND kind = 'message_edited' AND target_seq IN
-			(SELECT seq FROM events WHERE room_no = ? AND actor = ? AND kind = 'message' AND deleted IS NULL)`,
+		&s.blankEdits: `UPDATE events SET body = '{}' WHERE room_no = ?1 AND kind = 'message_edited'
+			AND (target_seq IN (SELECT seq FROM events WHERE room_no = ?1 AND actor = ?2 AND kind = 'message' AND deleted IS NULL)
+			OR actor = ?2 AND target_seq < (SELECT floor FROM rooms WHERE no = ?1))`,
 		&s.blankMessages: `UPDATE events SET body = '{}', deleted = 1, changed_seq = ?, changed_at = ?
 			WHERE room_no = ? AND actor = ? AND kind = 'message' AND deleted IS NULL`,
 

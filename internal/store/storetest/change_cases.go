@@ -142,6 +142,12 @@ var changeCases = []testCase{
 		w.reopen()
 		w.wantEvents(w.log("r"), append(want, later))
 	}},
+	{"an erasure leaves {} of a user's own edits of what was trimmed", func(w *world) {
+		e := w.every(post("r", "ana", "", "1"), post("r", "bob", "", "2"), edit("r", "ana", 1, "a"), edit("r", "bob", 2, "b"), edit("r", "ana", 2, "c"))
+		w.trim("r", chat.Retention{Events: 3})
+		by := w.every(erase("r", "ana"))[0]
+		w.wantEvents(w.log("r"), []chat.Event{blank(e[2]), e[3], blank(e[4]), by})
+	}},
 	{"changes leave counts and places as they are", func(w *world) {
 		e := w.every(post("r", "ana", "n", "hello"), edit("r", "ana", 1, "x"), remove("r", "ana", 1), erase("r", "ana"))
 		for i, e := range e {

@@ -282,9 +282,13 @@ func (r *modelRoom) change(row store.Append, e chat.Event) {
 	case chat.KindMessageDeleted:
 		r.remove(row.Target, e)
 	case chat.KindMessagesErased:
-		for _, old := range r.log {
-			if old.Kind == chat.KindMessage && old.Actor.ID == row.Member.User.ID && !old.Deleted {
+		for i, old := range r.log {
+			own := old.Actor.ID == row.Member.User.ID
+			switch {
+			case own && old.Kind == chat.KindMessage && old.Seq >= r.Floor && !old.Deleted:
 				r.remove(old.Seq, e)
+			case own && old.Kind == chat.KindMessageEdited && old.Target < r.Floor:
+				r.log[i] = blank(old)
 			}
 		}
 	case chat.KindRoomUpdated:
