@@ -89,6 +89,9 @@ type Append struct {
 // Live whether the Target is there. To them, a room without a log is an open
 // one in which nobody has a standing.
 type Condition struct {
+	// With refuses the row if the one before it in the batch was refused, and
+	// by the same error.
+	With bool
 	// New refuses the row with chat.RoomExists if the room has a log. A repeat
 	// under the same nonce and actor is a duplicate all the same.
 	New bool
@@ -110,6 +113,10 @@ type Condition struct {
 	// for nothing of KindMessage and KindMessagesErased.
 	Versioned bool
 	Version   uint64
+	// Owned refuses a membership event with chat.Forbidden if others than its
+	// Subject have joined and none of them is an owner, unless the Subject is
+	// one from then on.
+	Owned bool
 }
 
 // Result is the fate of one [Append].

@@ -25,7 +25,11 @@ func (s *Store) Append(ctx context.Context, batch []store.Append) ([]store.Resul
 func (s *Store) appendAll(batch []store.Append, results []store.Result) error {
 	now := s.now().UnixMilli()
 	for i := range batch {
-		if err := s.appendOne(now, &batch[i], &results[i]); err != nil {
+		var before error
+		if i > 0 {
+			before = results[i-1].Err
+		}
+		if err := s.appendOne(now, &batch[i], before, &results[i]); err != nil {
 			return fmt.Errorf("row %d of %d, room %s: %w", i+1, len(batch), batch[i].Room, err)
 		}
 	}
@@ -36,8 +40,8 @@ func (s *Store) appendAll(batch []store.Append, results []store.Result) error {
 }
 
 // appendOne stores one row, or writes into result why not. now is in
-// milliseconds.
-func (s *Store) appendOne(now int64, row *store.Append, result *store.Result) error {
+// milliseconds, before is the refusal of the row before it.
+func (s *Store) appendOne(now int64, row *store.Append, before error, result *store.Result) error {
 	if !complete(row) {
 		result.Err = chat.Errorf(chat.Internal, "Such events of kind %d are not stored.", row.Kind)
 		return nil
@@ -52,7 +56,7 @@ func (s *Store) appendOne(now int64, row *store.Append, result *store.Result) er
 		return nil
 	}
 	var t target
-	refusal, err := w.check(log, row, &t)
+	refusal, err := w.check(log, row, before, &t)
 	if err != nil {
 		return err
 	}

@@ -26,8 +26,12 @@ func complete(row *store.Append) bool {
 }
 
 // check returns why row must not be stored, nil if nothing stands against it.
-// It fills t for the kinds that have a target.
-func (w *writer) check(l *log, row *store.Append, t *target) (*chat.Error, error) {
+// before is the refusal of the row before it. It fills t for the kinds that
+// have a target.
+func (w *writer) check(l *log, row *store.Append, before error, t *target) (*chat.Error, error) {
+	if row.With && before != nil {
+		return chat.AsError(before), nil
+	}
 	if row.New && l.no != 0 {
 		return chat.Errorf(chat.RoomExists, "There is a room %s already; choose another id.", row.Room), nil
 	}
@@ -45,9 +49,37 @@ func (w *writer) check(l *log, row *store.Append, t *target) (*chat.Error, error
 		}
 	}
 	if row.Versioned {
-		return w.checkVersion(l, row, t)
+		if refusal, err := w.checkVersion(l, row, t); refusal != nil || err != nil {
+			return refusal, err
+		}
+	}
+	if row.Owned && l.no != 0 && row.Kind.Membership() {
+		return w.checkOwned(l, row)
 	}
 	return nil, nil
+}
+
+// selectOthers tells of those in a room beside one user whether any has
+// joined, and whether any is an owner.
+const selectOthers = `SELECT count(*) > 0, coalesce(max(role = 'owner'), 0) FROM members WHERE room_no = ? AND user <> ? AND state = 'joined'`
+
+func (w *writer) checkOwned(l *log, a *store.Append) (*chat.Error, error) {
+	if m := a.Member; m.State == chat.StateJoined && m.Role == chat.RoleOwner {
+		return nil, nil
+	}
+	// What this transaction has changed so far is to count.
+	if err := w.saveStandings(); err != nil {
+		return nil, err
+	}
+	var vals [2]driver.Value
+	if _, err := w.stmt.readOthers.queryRow(vals[:], l.no, string(a.Member.User.ID)); err != nil {
+		return nil, err
+	}
+	r := row{vals: vals[:]}
+	if others, owned := r.int(0), r.int(1); others != 0 && owned == 0 {
+		return chat.Errorf(chat.Forbidden, "The room %s would have members and no owner.", a.Room), r.err
+	}
+	return nil, r.err
 }
 
 func (w *writer) checkRole(l *log, row *store.Append) (*chat.Error, error) {

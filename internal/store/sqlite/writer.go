@@ -29,7 +29,7 @@ type writer struct {
 		insert, insertWithNonce, insertOther, findNonce     *stmt
 		readTarget, edit, deleteMessage, blankEdit          *stmt
 		blankMessages, blankEdits                           *stmt
-		readMember, saveMember, countMsgs                   *stmt
+		readMember, saveMember, readOthers, countMsgs       *stmt
 		wholeRoom, readAt, deleteBelow, moveFloor           *stmt
 		putAccount, seen, revoke, revokeToken, forgetTokens *stmt
 	}
@@ -96,6 +96,7 @@ func (w *writer) prepare() error {
 			WHERE room_no = ? AND actor = ? AND kind = 'message' AND deleted IS NULL`,
 
 		&s.readMember: selectMember,
+		&s.readOthers: selectOthers,
 		&s.saveMember: `INSERT INTO members (room_no, user, name, state, role, version, joined_at, read, delivered, read_msgs, private)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (room_no, user) DO UPDATE SET name = excluded.name, state = excluded.state,
 			role = excluded.role, version = excluded.version, joined_at = excluded.joined_at, read = excluded.read,

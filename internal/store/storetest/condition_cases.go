@@ -20,6 +20,45 @@ var conditionCases = []testCase{
 		}
 		w.wantCode(r[1].Err, chat.RoomExists)
 	}},
+	{"with goes the way of the row before it", func(w *world) {
+		with := store.Condition{With: true}
+		w.every(open("r", chat.AccessPublic))
+		group := func(room chat.RoomID) []store.Append {
+			return []store.Append{
+				under(store.Condition{New: true}, open(room, chat.AccessPrivate)),
+				under(with, stand(room, "ana", chat.StateJoined, chat.RoleOwner)),
+				under(with, stand(room, "bob", chat.StateJoined, chat.RoleMember)),
+				stand(room, "cat", chat.StateJoined, chat.RoleMember),
+			}
+		}
+		results := w.append(group("r")...)
+		for i := range 3 {
+			w.wantCode(results[i].Err, chat.RoomExists)
+		}
+		if results[3].Err != nil {
+			w.Errorf("a row without the condition = %v, want nil", results[3].Err)
+		}
+		rows := group("s")
+		w.wantDuplicates(rows, w.every(rows...))
+		w.every(under(with, stand("s", "dan", chat.StateJoined, chat.RoleMember))) // the first of its batch
+	}},
+	{"owned keeps an owner for those who have joined", func(w *world) {
+		owned := store.Condition{Owned: true}
+		leave := func(user chat.UserID) store.Append {
+			return under(owned, stand("r", user, chat.StateNone, chat.RoleNone))
+		}
+		w.every(open("r", chat.AccessPrivate),
+			stand("r", "ana", chat.StateJoined, chat.RoleOwner), stand("r", "bob", chat.StateJoined, chat.RoleOwner),
+			stand("r", "cat", chat.StateJoined, chat.RoleMember), stand("r", "dan", chat.StateInvited, chat.RoleOwner))
+		// Both at once: what the first row does counts for the second.
+		results := w.append(leave("ana"), leave("bob"))
+		if results[0].Err != nil {
+			w.Errorf("the first owner's leaving = %v, want nil", results[0].Err)
+		}
+		w.wantCode(results[1].Err, chat.Forbidden)
+		w.refused(under(owned, stand("r", "bob", chat.StateJoined, chat.RoleModerator)), chat.Forbidden)
+		w.every(under(owned, stand("r", "bob", chat.StateJoined, chat.RoleOwner)), leave("cat"), leave("bob"))
+	}},
 	{"the role that a standing gives", func(w *world) {
 		type want [4]chat.Code // for the roles none to owner
 		const ok = chat.Code("")
