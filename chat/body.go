@@ -1,6 +1,10 @@
 package chat
 
-import "unicode/utf8"
+import (
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
 
 // MessageBody returns the stored form of a message, {"content":…}. Further
 // fields of a message (format, reply_to, …) become further members of the
@@ -10,6 +14,63 @@ func MessageBody(content string) []byte {
 	b = append(b, `{"content":`...)
 	b = AppendQuote(b, content)
 	return append(b, '}')
+}
+
+// ReasonBody is the body of a deletion, {"reason":…}, and {} without a reason.
+func ReasonBody(reason string) []byte {
+	if reason == "" {
+		return []byte("{}")
+	}
+	return append(AppendQuote([]byte(`{"reason":`), reason), '}')
+}
+
+// SettingsBody is the body of [KindRoomCreated] and [KindRoomUpdated]: all
+// settings of the room as they are from then on,
+// {"access":…,"title":…,"topic":…,"archived":…,"keep_seconds":…,"keep_events":…};
+// the last two only if they bound something.
+func SettingsBody(s Settings) []byte {
+	b := append([]byte(`{"access":"`), s.Access.String()...)
+	b = AppendQuote(append(b, `","title":`...), s.Title)
+	b = AppendQuote(append(b, `,"topic":`...), s.Topic)
+	b = strconv.AppendBool(append(b, `,"archived":`...), s.Archived)
+	if s.Keep.Age > 0 {
+		b = strconv.AppendInt(append(b, `,"keep_seconds":`...), int64(s.Keep.Age/time.Second), 10)
+	}
+	if s.Keep.Events > 0 {
+		b = strconv.AppendInt(append(b, `,"keep_events":`...), s.Keep.Events, 10)
+	}
+	return append(b, '}')
+}
+
+// MemberBody is the body of the kinds about membership,
+// {"member":{"user_id":…,"username":…,"state":…,"role":…},"reason":…};
+// without a reason that member is left out.
+func MemberBody(m Member, reason string) []byte {
+	b := AppendQuote([]byte(`{"member":{"user_id":`), string(m.User.ID))
+	b = AppendQuote(append(b, `,"username":`...), m.User.Name)
+	b = append(append(b, `,"state":"`...), m.State.String()...)
+	b = append(append(b, `","role":"`...), m.Role.String()...)
+	b = append(b, `"}`...)
+	if reason != "" {
+		b = AppendQuote(append(b, `,"reason":`...), reason)
+	}
+	return append(b, '}')
+}
+
+// MarkBody is the body of [KindReceipt], {"read":…,"delivered":…}.
+func MarkBody(m Mark) []byte {
+	b := strconv.AppendUint([]byte(`{"read":`), m.Read, 10)
+	b = strconv.AppendUint(append(b, `,"delivered":`...), m.Delivered, 10)
+	return append(b, '}')
+}
+
+// RevokedBody is the body of [KindRevoked]: {"token_id":…} if only the
+// sessions end that came with this token, {} if all of the user's do.
+func RevokedBody(tokenID string) []byte {
+	if tokenID == "" {
+		return []byte("{}")
+	}
+	return append(AppendQuote([]byte(`{"token_id":`), tokenID), '}')
 }
 
 // AppendQuote appends s as a JSON string (RFC 8259 §7). It escapes only what

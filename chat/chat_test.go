@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -194,4 +195,67 @@ func codeOf(err error) Code {
 		return e.Code
 	}
 	return "not a *chat.Error"
+}
+
+// docs/protocol.md §2.2: ids of direct rooms name rooms, and nobody wishes
+// for one.
+func TestDirectRoomID(t *testing.T) {
+	id := DirectRoomID("2", "1")
+	if want := DirectRoomID("1", "2"); id != want {
+		t.Errorf("DirectRoomID(2, 1) = %q, want %q as for (1, 2)", id, want)
+	}
+	// printf '\x01\x31\x01\x32' | sha256sum, its first 20 bytes in base32
+	if want := RoomID("dm:rwucjx4xv5d6mozzl7yyzs66s6k5vxlk"); id != want {
+		t.Errorf("DirectRoomID(1, 2) = %q, want %q", id, want)
+	}
+	if other := DirectRoomID("12", ""); other == DirectRoomID("1", "2") {
+		t.Error("two pairs of users have one room")
+	}
+	cases := []struct {
+		in   string
+		code Code
+	}{
+		{string(id), ""},
+		{"general", ""},
+		{"dm:1:2", ReservedRoom},
+		{"dm:" + strings.Repeat("A", 32), ReservedRoom},
+		{"dm:" + strings.Repeat("a", 31), ReservedRoom},
+		{"dm:" + strings.Repeat("a", 31) + "1", ReservedRoom},
+		{"a b", InvalidRoom},
+	}
+	for _, c := range cases {
+		if _, err := ParseAnyRoomID(c.in); codeOf(err) != c.code {
+			t.Errorf("ParseAnyRoomID(%q): %v, want code %q", c.in, err, c.code)
+		}
+	}
+	if _, err := ParseRoomID(string(id)); codeOf(err) != ReservedRoom {
+		t.Errorf("ParseRoomID(%q): %v, want %s", id, err, ReservedRoom)
+	}
+}
+
+func TestBodies(t *testing.T) {
+	cases := []struct {
+		name, got, want string
+	}{
+		{"reason", string(ReasonBody(`"off" topic`)), `{"reason":"\"off\" topic"}`},
+		{"no reason", string(ReasonBody("")), `{}`},
+		{"settings", string(SettingsBody(Settings{Access: AccessPublic, Title: `"T"`})), `{"access":"public","title":"\"T\"","topic":"","archived":false}`},
+		{"bounded settings", string(SettingsBody(Settings{Topic: "t", Archived: true, Keep: Retention{Age: time.Minute, Events: 5}})),
+			`{"access":"open","title":"","topic":"t","archived":true,"keep_seconds":60,"keep_events":5}`},
+		{"member", string(MemberBody(Member{User: User{ID: "1", Name: "Ñ"}, State: StateJoined, Role: RoleOwner}, "")),
+			`{"member":{"user_id":"1","username":"Ñ","state":"joined","role":"owner"}}`},
+		{"member with reason", string(MemberBody(Member{User: User{ID: "1"}, State: StateBanned}, "spam")),
+			`{"member":{"user_id":"1","username":"","state":"banned","role":"none"},"reason":"spam"}`},
+		{"mark", string(MarkBody(Mark{Read: 3, Delivered: 5})), `{"read":3,"delivered":5}`},
+		{"revocation", string(RevokedBody("")), `{}`},
+		{"revocation of a token", string(RevokedBody("t1")), `{"token_id":"t1"}`},
+	}
+	for _, c := range cases {
+		if c.got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, c.got, c.want)
+		}
+		if !json.Valid([]byte(c.got)) {
+			t.Errorf("%s: %s is not JSON", c.name, c.got)
+		}
+	}
 }

@@ -35,11 +35,16 @@ const (
 	KindMemberUnbanned
 	KindMemberRole
 
-	// KindReceipt is passing: Subject has received or read further.
+	// KindReceipt is passing: Subject has received or read further, see
+	// [MarkBody]. On the user's own topic its Msgs is Mark.ReadMsgs.
 	KindReceipt
 	// KindPresenceCount is passing: how many are in a room that is too large
 	// to name them.
 	KindPresenceCount
+	// KindRevoked is passing, on the topic of Subject alone: what let the
+	// user in is void, see [RevokedBody]. Sessions end that were let in
+	// before At.
+	KindRevoked
 )
 
 // Durable reports whether events of this kind are stored in the room's log.

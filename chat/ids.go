@@ -1,8 +1,11 @@
 package chat
 
 import (
+	"crypto/sha256"
+	"encoding/base32"
 	"fmt"
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -50,7 +53,7 @@ func ParseRoomID(s string) (RoomID, error) {
 		return "", Errorf(InvalidRoom, "The room id is longer than %d characters.", MaxRoomIDBytes)
 	case s == "." || s == "..":
 		return "", Errorf(InvalidRoom, "A room cannot be called %q.", s)
-	case s == "stats" || s == "inbox" || len(s) >= 3 && s[:3] == "dm:":
+	case s == "stats" || s == "inbox" || strings.HasPrefix(s, directPrefix):
 		return "", Errorf(ReservedRoom, "The room id %q is reserved; choose another.", s)
 	}
 	for _, r := range s {
@@ -59,6 +62,53 @@ func ParseRoomID(s string) (RoomID, error) {
 		}
 	}
 	return RoomID(s), nil
+}
+
+// directPrefix begins the ids of direct rooms, which the server gives out.
+const directPrefix = "dm:"
+
+// Direct reports whether id is of the form of a direct room's.
+func (id RoomID) Direct() bool { return strings.HasPrefix(string(id), directPrefix) }
+
+// ParseAnyRoomID is [ParseRoomID] for an id that names a room rather than
+// wishing for one: those of direct rooms ([DirectRoomID]) are good too.
+func ParseAnyRoomID(s string) (RoomID, error) {
+	if digest, ok := strings.CutPrefix(s, directPrefix); ok && isDirectDigest(digest) {
+		return RoomID(s), nil
+	}
+	return ParseRoomID(s)
+}
+
+// directEncoding writes a digest with the letters a to z and 2 to 7.
+var directEncoding = base32.StdEncoding.WithPadding(base32.NoPadding)
+
+// directDigestBytes is how much of the digest an id holds: nobody finds two
+// pairs of users with the same 160 bits.
+const directDigestBytes = 20
+
+func isDirectDigest(s string) bool {
+	if len(s) != directEncoding.EncodedLen(directDigestBytes) {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '2' || c > '7') {
+			return false
+		}
+	}
+	return true
+}
+
+// DirectRoomID is the room of two users, whichever comes first: "dm:" and 20
+// bytes of SHA-256 over both ids in their order, each after its length in one
+// byte, as 32 characters of base32 (RFC 4648 §6, small letters).
+func DirectRoomID(a, b UserID) RoomID {
+	if b < a {
+		a, b = b, a
+	}
+	ids := append([]byte{byte(len(a))}, a...)
+	ids = append(append(ids, byte(len(b))), b...)
+	sum := sha256.Sum256(ids)
+	return RoomID(directPrefix + strings.ToLower(directEncoding.EncodeToString(sum[:directDigestBytes])))
 }
 
 func isRoomRune(r rune) bool {

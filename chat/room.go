@@ -76,4 +76,6 @@ func ParseAccess(s string) (a Access, ok bool) {
 const (
 	MaxTitleBytes = 128
 	MaxTopicBytes = 1024
+	// MaxReasonBytes bounds what is said about a deletion, a removal or a ban.
+	MaxReasonBytes = 512
 )
