@@ -13,7 +13,7 @@ import (
 type posted = room.Posted
 
 func postOf(id chat.RoomID, user chat.UserID, text string) room.Post {
-	return room.Post{Room: id, Actor: chat.User{ID: user, Name: "n"}, Content: text}
+	return room.Post{Room: id, By: chat.Principal{User: chat.User{ID: user, Name: "n"}}, Content: text}
 }
 
 // docs/protocol.md §6.4: which cursors can be continued.

@@ -276,7 +276,7 @@ func TestPassingEvents(t *testing.T) {
 		for _, r := range []*reader{a, a2, b} {
 			w.join(r, "1", AttachOptions{})
 		}
-		w.rooms.Typing("1", chat.User{ID: "a"}, true)
+		w.typing("1", "a")
 		settle()
 		if got := len(a.lines()) + len(a2.lines()); got != 0 {
 			t.Errorf("the typing user's own connections got %d frames, want none (S-070, A8)", got)

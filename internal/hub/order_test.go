@@ -185,7 +185,7 @@ func TestPassingEventsHaveTheirPlace(t *testing.T) {
 		w.join(r, "1", AttachOptions{})
 		r.conn.Reply([]byte("reply\n"))
 		settle() // the reply is stuck, and what follows comes in one batch
-		typing := func() { w.rooms.Typing("1", chat.User{ID: "a"}, true) }
+		typing := func() { w.typing("1", "a") }
 		typing()
 		w.post("1", "a", "one")
 		settle()

@@ -76,6 +76,14 @@ func (w *world) close() {
 	}
 }
 
+// typing has a user type in a room.
+func (w *world) typing(id chat.RoomID, user chat.UserID) {
+	by := chat.Principal{User: chat.User{ID: user}}
+	if err := w.rooms.Typing(context.Background(), by, id, true); err != nil {
+		w.t.Errorf("Typing: %v", err)
+	}
+}
+
 // post stores a message and waits for the answer.
 func (w *world) post(id chat.RoomID, user chat.UserID, text string) chat.Event {
 	w.t.Helper()
@@ -84,7 +92,7 @@ func (w *world) post(id chat.RoomID, user chat.UserID, text string) chat.Event {
 		err error
 	}
 	c := make(chan answer, 1)
-	w.rooms.Post(room.Post{Room: id, Actor: chat.User{ID: user, Name: "n"}, Content: text}, func(p room.Posted, err error) { c <- answer{p, err} })
+	w.rooms.Post(room.Post{Room: id, By: chat.Principal{User: chat.User{ID: user, Name: "n"}}, Content: text}, func(p room.Posted, err error) { c <- answer{p, err} })
 	a := <-c
 	if a.err != nil {
 		w.t.Fatalf("Post(%q): %v", text, a.err)

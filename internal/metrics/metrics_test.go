@@ -131,7 +131,7 @@ func TestSeriesDoNotGrow(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.End(true)
-		n.Rooms.Post(room.Post{Room: id, Actor: user, Content: "hola"}, func(_ room.Posted, err error) { stored <- err })
+		n.Rooms.Post(room.Post{Room: id, By: chat.Principal{User: user}, Content: "hola"}, func(_ room.Posted, err error) { stored <- err })
 	}
 	for range rooms {
 		if err := <-stored; err != nil {

@@ -45,13 +45,13 @@ func rowBytes(row *store.Append) int {
 	return len(row.Body) + len(row.Room) + len(row.Actor.ID) + len(row.Actor.Name) + len(row.Nonce) + rowOverhead
 }
 
-func (b *batch) takes(bytes int) bool {
-	return len(b.rows) < maxBatchRows && b.bytes+bytes <= maxBatchBytes
+func (b *batch) takes(rows, bytes int) bool {
+	return len(b.rows)+rows <= maxBatchRows && b.bytes+bytes <= maxBatchBytes
 }
 
-func (b *batch) add(row *store.Append, w waiter, bytes int) {
-	b.rows = append(b.rows, *row)
-	b.waiters = append(b.waiters, w)
+func (b *batch) add(rows []store.Append, waiters []waiter, bytes int) {
+	b.rows = append(b.rows, rows...)
+	b.waiters = append(b.waiters, waiters...)
 	b.bytes += bytes
 }
 

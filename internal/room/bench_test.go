@@ -53,7 +53,7 @@ func BenchmarkPost(b *testing.B) {
 	before := cpuTime()
 	// At most 4,096 in flight, that the queue stays as it is in service.
 	for i := range b.N {
-		s.Post(Post{Room: rooms[i%len(rooms)], Actor: alice, Nonce: "n", Content: benchContent}, done)
+		s.Post(Post{Room: rooms[i%len(rooms)], By: chat.Principal{User: alice}, Nonce: "n", Content: benchContent}, done)
 		for int64(i)-answered.Load() > 4096 {
 			time.Sleep(10 * time.Microsecond)
 		}
@@ -93,7 +93,7 @@ func benchmarkStore(b *testing.B, s *Service, inFlight int) {
 				done := func(_ Posted, err error) { answer <- err }
 				for n := 0; left.Add(-1) >= 0; n++ {
 					nonce := chat.Nonce(fmt.Sprintf("%s-%d", b.Name(), n))
-					s.Post(Post{Room: room, Actor: user, Nonce: nonce, Content: benchContent}, done)
+					s.Post(Post{Room: room, By: chat.Principal{User: user}, Nonce: nonce, Content: benchContent}, done)
 					if err := <-answer; err != nil {
 						b.Error(err)
 						return

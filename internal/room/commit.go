@@ -32,6 +32,7 @@ func (l *lane) commit(b *batch) {
 	l.resume()
 	switch {
 	case err == nil:
+		l.writers.notice(results)
 		l.answer(b, results)
 		l.settle(b)
 		l.logStored(b, results)
@@ -157,7 +158,7 @@ func (l *lane) answer(b *batch, results []store.Result) {
 	for i := range results {
 		r := &results[i]
 		if r.Err != nil {
-			l.call(b.waiters[i].done, Posted{}, chat.AsError(r.Err))
+			l.call(b.waiters[i].done, Posted{}, chat.AsError(l.explain(&b.rows[i], r.Err)))
 			continue
 		}
 		l.call(b.waiters[i].done, Posted{Event: r.Event, Duplicate: r.Duplicate}, nil)

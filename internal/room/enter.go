@@ -2,35 +2,24 @@ package room
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"tertulia/chat"
 	"tertulia/internal/store"
 )
 
-// Enter returns nil if a session may attach to the room: it has a log, or its
-// first event may begin one, which is known without asking the store. Otherwise
-// the error is a *chat.Error with code chat.RoomNotFound. It is one with
-// chat.StoreUnavailable if the store does not answer, and the context's if ctx
-// ends.
-func (s *Service) Enter(ctx context.Context, id chat.RoomID) error {
-	if s.mayCreate(id) {
-		return nil
-	}
-	room, err := s.store.Room(ctx, id)
-	switch {
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrBroken):
-		s.log.Warn("cannot read a room", "room_id", id, "error", err)
-		return errUnreadable
-	case err != nil:
-		return fmt.Errorf("enter room %s: %w", id, err)
-	case !room.Exists:
-		return notFound(id)
-	}
-	return nil
+// Room returns a room that the principal may see, and its own standing there.
+// A room that it may not see, or that does not exist, is RoomNotFound.
+func (s *Service) Room(ctx context.Context, by chat.Principal, id chat.RoomID) (store.Standing, error) {
+	return s.allow(ctx, by, ActSee, id)
 }
 
-func notFound(id chat.RoomID) *chat.Error {
-	return chat.Errorf(chat.RoomNotFound, "There is no room %q; check the id, or have the room made first.", string(id))
+// Enter is Room for one who may read the room: a session that attaches.
+// Forbidden if it is public and not joined, Banned. An open room that may be
+// made by its first message exists for this.
+func (s *Service) Enter(ctx context.Context, by chat.Principal, id chat.RoomID) (store.Standing, error) {
+	at, err := s.allow(ctx, by, ActRead, id)
+	if err == nil && !by.Service && Can(by, ActPost, at.Room, at.Member) == nil {
+		s.writers.add(writer{id, by.User.ID})
+	}
+	return at, err
 }

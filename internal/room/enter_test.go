@@ -29,7 +29,7 @@ func TestEnter(t *testing.T) {
 				h := newHostile(1)
 				h.store(&store.Append{Room: "made", Kind: chat.KindMessage, MayCreate: true})
 				s := newStageWith(t, h, Config{AutoCreate: test.autoCreate, Initial: []chat.RoomID{"lobby"}})
-				err := s.Enter(t.Context(), test.room)
+				_, err := s.Enter(t.Context(), byAlice, test.room)
 				if e, _ := errors.AsType[*chat.Error](err); test.wantCode != "" && (e == nil || e.Code != test.wantCode) {
 					t.Errorf("Enter(%q) = %v, want %s", test.room, err, test.wantCode)
 				} else if test.wantCode == "" && err != nil {
@@ -50,6 +50,10 @@ func (d dark) Room(context.Context, chat.RoomID) (chat.Room, error) {
 	return chat.Room{}, fmt.Errorf("read: %w", d.err)
 }
 
+func (d dark) Member(context.Context, chat.RoomID, chat.UserID) (chat.Room, chat.Member, error) {
+	return chat.Room{}, chat.Member{}, fmt.Errorf("read: %w", d.err)
+}
+
 func TestEnterWithoutAnAnswerFromTheStore(t *testing.T) {
 	tests := []struct {
 		err  error
@@ -62,10 +66,7 @@ func TestEnterWithoutAnAnswerFromTheStore(t *testing.T) {
 	for _, test := range tests {
 		s := New(Config{Store: dark{newHostile(1), test.err}, Bus: new(recorder), Initial: []chat.RoomID{"lobby"}})
 		defer s.Close()
-		if err := s.Enter(t.Context(), "lobby"); err != nil {
-			t.Errorf("Enter of an initial room = %v, want no error: the store need not be asked", err)
-		}
-		err := s.Enter(t.Context(), "1")
+		_, err := s.Enter(t.Context(), byAlice, "lobby")
 		if err == nil || chat.AsError(err).Code != test.want {
 			t.Errorf("Enter over a store that says %v = %v, want %s", test.err, err, test.want)
 		}

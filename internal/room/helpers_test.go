@@ -17,6 +17,10 @@ import (
 var (
 	alice = chat.User{ID: "1", Name: "Alice"}
 	bob   = chat.User{ID: "2", Name: "Bob"}
+
+	byAlice = chat.Principal{User: alice}
+	byBob   = chat.Principal{User: bob}
+	service = chat.Principal{Service: true}
 )
 
 // recorder is a bus that nobody listens to, and that remembers.
@@ -100,7 +104,7 @@ func newStageWith(t *testing.T, h *hostile, cfg Config) *stage {
 
 // post posts under a nonce that is the content, and notes the answer.
 func (s *stage) post(room chat.RoomID, content string) {
-	s.Post(Post{Room: room, Actor: alice, Nonce: chat.Nonce(content), Content: content}, s.noting(content))
+	s.Post(Post{Room: room, By: chat.Principal{User: alice}, Nonce: chat.Nonce(content), Content: content}, s.noting(content))
 }
 
 // noting returns a callback that notes "content seq", "content again seq" or

@@ -203,6 +203,21 @@ func (h *hostile) Before(_ context.Context, id chat.RoomID, before uint64, limit
 	return store.Page{Room: h.room(id), Events: slices.Clone(log[max(0, to-limit.Events):to])}, nil
 }
 
+// Member is of a user without a standing.
+func (h *hostile) Member(_ context.Context, id chat.RoomID, user chat.UserID) (chat.Room, chat.Member, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.room(id), chat.Member{Room: id, User: chat.User{ID: user}}, nil
+}
+
+func (h *hostile) Account(context.Context, chat.UserID) (chat.Account, bool, error) {
+	return chat.Account{}, false, nil
+}
+
+func (h *hostile) Rooms(context.Context, []chat.Access, chat.RoomID, int) ([]chat.Room, error) {
+	return nil, nil
+}
+
 func (h *hostile) Ping(context.Context) error { return nil }
 func (h *hostile) Close() error               { return nil }
 

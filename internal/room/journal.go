@@ -14,6 +14,8 @@ import (
 type lane struct {
 	// Fixed after construction.
 	store    store.Appender
+	explain  func(*store.Append, error) error
+	writers  *writers
 	log      *slog.Logger
 	counts   *Counts
 	broken   func(error)
@@ -36,12 +38,14 @@ type lane struct {
 	refusal     *chat.Error // why no posts are taken; nil if they are
 }
 
-func newLane(ctx context.Context, cfg Config, counts *Counts, broken func(error)) *lane {
+func newLane(ctx context.Context, cfg Config, s *Service) *lane {
 	return &lane{
 		store:    cfg.Store,
+		explain:  s.explain,
+		writers:  &s.writers,
 		log:      cfg.Log,
-		counts:   counts,
-		broken:   broken,
+		counts:   s.counts,
+		broken:   s.broken,
 		maxBytes: cfg.QueueBytes,
 		ctx:      ctx,
 		wake:     make(chan struct{}, 1),
@@ -50,17 +54,20 @@ func newLane(ctx context.Context, cfg Config, counts *Counts, broken func(error)
 	}
 }
 
-// enqueue takes a row into the queue, or returns why it does not; w is then
-// left to the caller.
-func (l *lane) enqueue(row *store.Append, w waiter) *chat.Error {
-	bytes := rowBytes(row)
+// enqueue takes rows into one batch of the queue, or returns why it does not;
+// the waiters are then left to the caller. There are at most maxBatchRows.
+func (l *lane) enqueue(rows []store.Append, waiters []waiter) *chat.Error {
+	bytes := 0
+	for i := range rows {
+		bytes += rowBytes(&rows[i])
+	}
 	l.mu.Lock()
 	if why := l.refusalOf(bytes); why != nil {
 		l.mu.Unlock()
 		return why
 	}
 	idle := len(l.queue) == 0
-	l.open(bytes).add(row, w, bytes)
+	l.open(len(rows), bytes).add(rows, waiters, bytes)
 	l.queuedBytes += bytes
 	l.mu.Unlock()
 	if idle {
@@ -69,7 +76,7 @@ func (l *lane) enqueue(row *store.Append, w waiter) *chat.Error {
 	return nil
 }
 
-// refusalOf returns why a row of this size is not taken. The caller holds mu.
+// refusalOf returns why rows of this size are not taken. The caller holds mu.
 func (l *lane) refusalOf(bytes int) *chat.Error {
 	if l.refusal == nil && l.queuedBytes+bytes > l.maxBytes {
 		return errQueueFull
@@ -78,9 +85,9 @@ func (l *lane) refusalOf(bytes int) *chat.Error {
 }
 
 // open returns the last batch of the queue, or a new one behind it if that
-// is full. The caller holds mu.
-func (l *lane) open(bytes int) *batch {
-	if n := len(l.queue); n > 0 && l.queue[n-1].takes(bytes) {
+// has no room for so many rows and bytes. The caller holds mu.
+func (l *lane) open(rows, bytes int) *batch {
+	if n := len(l.queue); n > 0 && l.queue[n-1].takes(rows, bytes) {
 		return l.queue[n-1]
 	}
 	b := l.spare

@@ -78,7 +78,7 @@ func TestBatchesAreBounded(t *testing.T) {
 				s.post("1", "first")
 				synctest.Wait()
 				for range test.posts {
-					s.Post(Post{Room: "1", Actor: alice, Content: test.content}, s.noting("x"))
+					s.Post(Post{Room: "1", By: chat.Principal{User: alice}, Content: test.content}, s.noting("x"))
 				}
 				pass(2 * time.Second)
 				sum := 0
@@ -172,7 +172,7 @@ func TestUnknownOutcomeIsRunAgainUntilItIsKnown(t *testing.T) {
 				s.post("1", "first")
 				synctest.Wait()
 				s.post("1", "a")
-				s.Post(Post{Room: "1", Actor: alice, Content: "b"}, s.noting("b")) // the store gives the nonce
+				s.Post(Post{Room: "1", By: chat.Principal{User: alice}, Content: "b"}, s.noting("b")) // the store gives the nonce
 				pass(2 * time.Second)
 				if got, want := s.taken(), append([]string{"first 1"}, test.want...); !slices.Equal(got, want) {
 					t.Errorf("answers = %q, want %q", got, want)
@@ -350,7 +350,7 @@ func TestMissingResultIsABrokenStore(t *testing.T) {
 		s := New(Config{Store: short{newHostile(1)}, Bus: new(recorder), AutoCreate: true, Fatal: func(err error) { fatal = err }})
 		defer s.Close()
 		var got string
-		s.Post(Post{Room: "1", Actor: alice, Content: "a"}, func(p Posted, err error) { got = outcome(p, err) })
+		s.Post(Post{Room: "1", By: chat.Principal{User: alice}, Content: "a"}, func(p Posted, err error) { got = outcome(p, err) })
 		synctest.Wait()
 		if got != string(chat.StoreUnavailable) || !errors.Is(fatal, store.ErrBroken) {
 			t.Errorf("answer %q, Fatal(%v), want %s and %v", got, fatal, chat.StoreUnavailable, store.ErrBroken)
@@ -365,7 +365,7 @@ func TestPanicInACallbackHarmsNobodyElse(t *testing.T) {
 		s := newStage(t, h)
 		s.post("1", "a")
 		synctest.Wait()
-		s.Post(Post{Room: "1", Actor: alice, Content: "b"}, func(Posted, error) { panic("oh") })
+		s.Post(Post{Room: "1", By: chat.Principal{User: alice}, Content: "b"}, func(Posted, error) { panic("oh") })
 		s.post("1", "c")
 		pass(2 * time.Second)
 		s.post("1", "d")

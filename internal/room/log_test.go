@@ -52,7 +52,7 @@ func visible(t *testing.T, lanes int) *stage {
 	synctest.Wait()
 	s.taken()
 	h.fate = func(int, []store.Append) fate { return fate{after: time.Second / 2} }
-	s.Post(Post{Room: "1", Actor: alice, Content: "a"}, func(p Posted, err error) {
+	s.Post(Post{Room: "1", By: chat.Principal{User: alice}, Content: "a"}, func(p Posted, err error) {
 		time.Sleep(time.Second / 2)
 		s.noting("a")(p, err)
 	})

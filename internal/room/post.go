@@ -3,20 +3,18 @@ package room
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"tertulia/chat"
 	"tertulia/internal/store"
 )
 
-// Post is a message that a user wants to say in a room. Room, Actor and Nonce
+// Post is a message that a user wants to say in a room. Room, By and Nonce
 // are well-formed, as chat.ParseRoomID, chat.ParseUser and chat.ParseNonce
 // return them; Nonce may be empty. Content is checked by [Service.Post].
 type Post struct {
 	Room    chat.RoomID
-	Actor   chat.User
+	By      chat.Principal
 	Nonce   chat.Nonce
 	Content string
 	Source  Source // for the counts
@@ -30,13 +28,16 @@ type Posted struct {
 	Duplicate bool
 }
 
-// Post stores a message and has it published. It does not wait: done is
-// called exactly once, from within Post for a refusal at once and from a
-// goroutine of the journal otherwise, one at a time for each room. It must not
-// block, nor read a [Log]. The error is a *chat.Error:
+// Post stores a message and has it published. It waits for nothing but, for a
+// user of whom nothing is known yet, the account; done is called exactly
+// once, from within Post for a refusal at once and from a goroutine of the
+// journal otherwise, one at a time for each room. It must not block, nor read
+// a [Log]. Whether the user may post is looked at in the transaction that
+// stores the message. The error is a *chat.Error:
 //
 //   - EmptyContent, TooLarge, InvalidEvent: the content is not acceptable.
-//   - RoomNotFound, IdempotencyConflict: the store refused this row.
+//   - Forbidden, Banned, RoomReadOnly, RoomNotFound: see [Can].
+//   - IdempotencyConflict: the nonce was used for something else.
 //   - StoreUnavailable: not stored, or nobody knows. The same post with the
 //     same nonce is always safe.
 //   - ShuttingDown: not stored; another node will take it.
@@ -46,37 +47,26 @@ func (s *Service) Post(p Post, done func(Posted, error)) {
 		done(Posted{}, err)
 		return
 	}
+	if err := s.admit(context.Background(), p.By); err != nil {
+		done(Posted{}, chat.AsError(err))
+		return
+	}
 	l, key := s.lane(p.Room)
 	row := store.Append{
 		Room:      p.Room,
 		Kind:      chat.KindMessage,
-		Actor:     p.Actor,
+		Actor:     p.By.User,
 		Nonce:     p.Nonce,
 		Body:      chat.MessageBody(p.Content),
 		MayCreate: s.mayCreate(p.Room),
+		Condition: condition(p.By, ActPost),
 	}
 	w := waiter{key: key, done: done, source: p.Source}
 	if s.log.Enabled(context.Background(), slog.LevelDebug) {
 		w.postedAt = time.Now()
 	}
-	if err := l.enqueue(&row, w); err != nil {
+	if err := l.enqueue([]store.Append{row}, []waiter{w}); err != nil {
 		s.counts.refused(err)
 		done(Posted{}, err)
 	}
-}
-
-// checkContent returns why a message cannot hold this content, or nil. The
-// length comes first, so that nothing long is looked at.
-func checkContent(content string) *chat.Error {
-	switch {
-	case len(content) > chat.MaxContentBytes:
-		return chat.Errorf(chat.TooLarge, "The content has %d bytes; at most %d are allowed.", len(content), chat.MaxContentBytes)
-	case !utf8.ValidString(content):
-		return errNotUTF8
-	case strings.TrimSpace(content) == "":
-		return errEmptyContent
-	case strings.IndexByte(content, 0) >= 0:
-		return errNUL
-	}
-	return nil
 }

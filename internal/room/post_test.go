@@ -36,7 +36,7 @@ func TestContentThatIsRefused(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStage(t, newHostile(1))
 				var got []string
-				s.Post(Post{Room: "1", Actor: alice, Content: test.content}, func(p Posted, err error) {
+				s.Post(Post{Room: "1", By: chat.Principal{User: alice}, Content: test.content}, func(p Posted, err error) {
 					got = append(got, outcome(p, err))
 				})
 				if !slices.Equal(got, []string{string(test.want)}) {
@@ -78,7 +78,7 @@ func TestPostIsStoredAnsweredAndThenPublished(t *testing.T) {
 		var order []string
 		s.bus.hook = func(events []chat.Event) { order = append(order, "published") }
 		var got Posted
-		s.Post(Post{Room: "1", Actor: bob, Nonce: "n", Content: "¿qué \"tal\"?"}, func(p Posted, err error) {
+		s.Post(Post{Room: "1", By: byBob, Nonce: "n", Content: "¿qué \"tal\"?"}, func(p Posted, err error) {
 			order = append(order, "answered")
 			got = p
 		})
@@ -119,7 +119,7 @@ func TestRowsThatTheStoreRefuses(t *testing.T) {
 		s.post("1", "a")
 		synctest.Wait()
 		s.post("2", "b") // not there
-		s.Post(Post{Room: "1", Actor: alice, Nonce: "a", Content: "other"}, s.noting("other"))
+		s.Post(Post{Room: "1", By: chat.Principal{User: alice}, Nonce: "a", Content: "other"}, s.noting("other"))
 		s.post("1", "c")
 		synctest.Wait()
 		want := []string{"a 1", "b room_not_found", "other idempotency_conflict", "c 2"}
@@ -142,7 +142,7 @@ func TestQueueIsBounded(t *testing.T) {
 		taken, refused := 0, 0
 		for i := range 20 {
 			content := fmt.Sprintf("%02d", i)
-			s.Post(Post{Room: "1", Actor: alice, Content: content}, func(_ Posted, err error) {
+			s.Post(Post{Room: "1", By: chat.Principal{User: alice}, Content: content}, func(_ Posted, err error) {
 				e, ok := errors.AsType[*chat.Error](err)
 				switch {
 				case err == nil:
@@ -178,7 +178,7 @@ func TestDebugLineIsWithoutTheText(t *testing.T) {
 			h := newHostile(1)
 			h.fate = fates(fate{before: 3 * time.Millisecond})
 			s := newStageWith(t, h, Config{AutoCreate: true, Log: log})
-			s.Post(Post{Room: "lounge", Actor: bob, Content: "secret"}, s.noting("x"))
+			s.Post(Post{Room: "lounge", By: byBob, Content: "secret"}, s.noting("x"))
 			pass(time.Second)
 			line := out.String()
 			if level == slog.LevelInfo {

@@ -130,7 +130,7 @@ func (tr *trial) post(poster int, rng *rand.Rand) {
 	for n := range tr.posts {
 		p := Post{
 			Room:    chat.RoomID(fmt.Sprint(rng.IntN(tr.rooms))),
-			Actor:   chat.User{ID: chat.UserID(fmt.Sprint(poster)), Name: "p"},
+			By:      chat.Principal{User: chat.User{ID: chat.UserID(fmt.Sprint(poster)), Name: "p"}},
 			Nonce:   chat.Nonce(fmt.Sprint(n)),
 			Content: fmt.Sprintf("%d of %d", n, poster),
 		}
@@ -186,7 +186,7 @@ func (tr *trial) checkAnswer(p Post, m *message, got Posted, err error) {
 		tr.fail("%q was answered seq %d and %d", p.Content, m.seq, got.Event.Seq)
 	}
 	m.seq = got.Event.Seq
-	if got.Event.Room != p.Room || got.Event.Actor != p.Actor || string(got.Event.Body) != string(chat.MessageBody(p.Content)) {
+	if got.Event.Room != p.Room || got.Event.Actor != p.By.User || string(got.Event.Body) != string(chat.MessageBody(p.Content)) {
 		tr.fail("%q was answered with %+v", p.Content, got.Event)
 	}
 }

@@ -51,11 +51,23 @@ func (p *publisher) publish(results []store.Result) {
 		}
 	}
 	for i := range p.runs {
-		p.bus.Publish(bus.RoomTopic(p.runs[i].room), p.runs[i].inOrder())
+		events := p.runs[i].inOrder()
+		p.bus.Publish(bus.RoomTopic(p.runs[i].room), events)
+		p.tellSubjects(events)
 	}
 	clear(p.index)
 	clear(p.runs)
 	p.runs = p.runs[:0]
+}
+
+// tellSubjects publishes events about a user's standing to that user too, who
+// may be in the room with no session.
+func (p *publisher) tellSubjects(events []chat.Event) {
+	for i := range events {
+		if e := &events[i]; e.Kind.Membership() {
+			p.bus.Publish(bus.UserTopic(e.Subject), []chat.Event{*e})
+		}
+	}
 }
 
 func (p *publisher) count(r *store.Result) {

@@ -57,9 +57,9 @@ type Config struct {
 	// Log takes one line at debug for each stored message, without its text,
 	// and the troubles of the store. Nil discards.
 	Log *slog.Logger
-	// Fatal is called once, from a goroutine of the journal, when the store is
-	// broken (store.ErrBroken): the process must exit. It must not call Drain
-	// or Close, which wait for that goroutine.
+	// Fatal is called once, from a goroutine of the Service or within a verb,
+	// when the store is broken (store.ErrBroken): the process must exit. It
+	// must not call Drain or Close, which wait for those goroutines.
 	Fatal func(error)
 }
 
@@ -77,14 +77,17 @@ type Service struct {
 	lanes      []*lane
 	reader     Log
 
+	admissions admissions
+	writers    writers
+
 	// halt ends the context of the lanes: no batch is begun afterwards.
 	halt context.CancelFunc
 
 	fatalOnce sync.Once
 }
 
-// New starts one journal goroutine for each of the store's writers; Close
-// ends them. The store and the bus stay the caller's, to be closed after the
+// New starts one journal goroutine for each of the store's writers; Close ends
+// them. The store and the bus stay the caller's, to be closed after the
 // Service.
 func New(cfg Config) *Service {
 	if cfg.QueueBytes == 0 {
@@ -105,13 +108,14 @@ func New(cfg Config) *Service {
 		seed:       maphash.MakeSeed(),
 		lanes:      make([]*lane, cfg.Store.Writers()),
 		halt:       halt,
+		admissions: newAdmissions(),
 	}
 	s.reader.s = s
 	for _, id := range cfg.Initial {
 		s.initial[id] = true
 	}
 	for i := range s.lanes {
-		s.lanes[i] = newLane(ctx, cfg, s.counts, s.broken)
+		s.lanes[i] = newLane(ctx, cfg, s)
 	}
 	for _, l := range s.lanes {
 		go l.run()
@@ -139,8 +143,7 @@ func (s *Service) Drain(ctx context.Context) error {
 
 // Close ends the journal and joins its goroutines. A batch in flight is
 // waited for, but not run again if its outcome is unknown; what is still
-// queued is answered with chat.ShuttingDown and not stored. Closing again
-// does nothing. The error is always nil.
+// queued is answered with chat.ShuttingDown and not stored. Closing again does nothing. The error is always nil.
 func (s *Service) Close() error {
 	s.refuse(errShuttingDown)
 	s.halt()
@@ -173,5 +176,7 @@ func (s *Service) lane(id chat.RoomID) (l *lane, key uint64) {
 	return s.lanes[key%uint64(len(s.lanes))], key
 }
 
-// mayCreate reports whether a room without a log may begin one.
-func (s *Service) mayCreate(id chat.RoomID) bool { return s.autoCreate || s.initial[id] }
+// mayCreate reports whether a room without a log may begin one, open to all.
+func (s *Service) mayCreate(id chat.RoomID) bool {
+	return (s.autoCreate || s.initial[id]) && !id.Direct()
+}

@@ -31,7 +31,7 @@ func TestWhatWasAcknowledgedIsThereAfterARestart(t *testing.T) {
 	post := func(author, n int) Post {
 		return Post{
 			Room:    rooms[n%len(rooms)],
-			Actor:   chat.User{ID: chat.UserID(fmt.Sprint(author)), Name: "A"},
+			By:      chat.Principal{User: chat.User{ID: chat.UserID(fmt.Sprint(author)), Name: "A"}},
 			Nonce:   chat.Nonce(fmt.Sprint(n)),
 			Content: fmt.Sprintf("%d by %d", n, author),
 		}

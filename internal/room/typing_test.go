@@ -11,8 +11,11 @@ import (
 func TestTypingIsPublishedAndNotStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, newHostile(1))
-		s.Typing("1", alice, true)
-		s.Typing("1", alice, false)
+		for _, on := range []bool{true, false} {
+			if err := s.Typing(t.Context(), byAlice, "1", on); err != nil {
+				t.Errorf("Typing(%v) = %v, want nil", on, err)
+			}
+		}
 		synctest.Wait()
 		for i, want := range []chat.Kind{chat.KindTyping, chat.KindTypingStopped} {
 			e := s.bus.runs[i][0]

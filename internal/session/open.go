@@ -47,7 +47,7 @@ type Session struct {
 // Open attaches conn to a room and tells the client so. On an error nothing
 // is attached; [Farewell] turns it into the last frames of the connection.
 func (srv *Services) Open(ctx context.Context, conn *hub.Conn, hello Hello) (*Session, error) {
-	if err := srv.Rooms.Enter(ctx, hello.Room); err != nil {
+	if _, err := srv.Rooms.Enter(ctx, chat.Principal{User: hello.User}, hello.Room); err != nil {
 		return nil, err
 	}
 	sub, at, err := srv.Hub.Attach(ctx, conn, hello.Room, hub.AttachOptions{

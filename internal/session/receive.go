@@ -41,7 +41,7 @@ func (s *Session) post(cmd wire.Command) {
 	place := s.replies.reserve()
 	s.srv.Rooms.Post(room.Post{
 		Room:    s.room,
-		Actor:   s.user,
+		By:      chat.Principal{User: s.user},
 		Nonce:   cmd.Nonce,
 		Content: cmd.Content,
 	}, func(p room.Posted, err error) {

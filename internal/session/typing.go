@@ -1,9 +1,11 @@
 package session
 
 import (
+	"context"
 	"sync"
 	"time"
 
+	"tertulia/chat"
 	"tertulia/wire"
 )
 
@@ -78,5 +80,5 @@ func (t *typing) stopTimer() {
 }
 
 func (t *typing) pass() {
-	t.session.srv.Rooms.Typing(t.session.room, t.session.user, t.on)
+	_ = t.session.srv.Rooms.Typing(context.Background(), chat.Principal{User: t.session.user}, t.session.room, t.on)
 }
