@@ -75,6 +75,7 @@ type Service struct {
 	initial    map[chat.RoomID]bool
 	seed       maphash.Seed
 	lanes      []*lane
+	marks      *marker
 	reader     Log
 
 	admissions admissions
@@ -86,8 +87,8 @@ type Service struct {
 	fatalOnce sync.Once
 }
 
-// New starts one journal goroutine for each of the store's writers; Close ends
-// them. The store and the bus stay the caller's, to be closed after the
+// New starts one journal goroutine for each of the store's writers, and one
+// for marks; Close ends them. The store and the bus stay the caller's, to be closed after the
 // Service.
 func New(cfg Config) *Service {
 	if cfg.QueueBytes == 0 {
@@ -111,6 +112,7 @@ func New(cfg Config) *Service {
 		admissions: newAdmissions(),
 	}
 	s.reader.s = s
+	s.marks = newMarker(s)
 	for _, id := range cfg.Initial {
 		s.initial[id] = true
 	}
@@ -120,6 +122,7 @@ func New(cfg Config) *Service {
 	for _, l := range s.lanes {
 		go l.run()
 	}
+	go s.marks.run()
 	return s
 }
 
@@ -143,10 +146,12 @@ func (s *Service) Drain(ctx context.Context) error {
 
 // Close ends the journal and joins its goroutines. A batch in flight is
 // waited for, but not run again if its outcome is unknown; what is still
-// queued is answered with chat.ShuttingDown and not stored. Closing again does nothing. The error is always nil.
+// queued is answered with chat.ShuttingDown and not stored; marks that are
+// queued are stored. Closing again does nothing. The error is always nil.
 func (s *Service) Close() error {
 	s.refuse(errShuttingDown)
 	s.halt()
+	s.marks.end()
 	for _, l := range s.lanes {
 		<-l.ended
 	}
