@@ -80,9 +80,13 @@ type Rooms struct {
 	Initial    []chat.RoomID `key:"rooms.initial" default:"1" help:"Rooms that exist without having been made."`
 }
 
-// History says what a client is given of the past.
+// History says what a client is given of the past, and how much of it there
+// is.
 type History struct {
 	OnConnect int `key:"history.on_connect" default:"50" min:"0" max:"200" help:"Messages of the past that a client gets when it connects. 0 sends none."`
+	// KeepAge and KeepEvents hold for rooms that have no bounds of their own.
+	KeepAge    time.Duration `key:"history.keep_age" default:"0s" min:"0s" max:"876000h" help:"How long the events of a room are kept, in whole seconds, unless the room says otherwise. What is older is deleted for good. 0s keeps them for ever."`
+	KeepEvents int           `key:"history.keep_events" default:"0" min:"0" max:"1000000000" help:"How many events of a room are kept, unless the room says otherwise. The oldest beyond that are deleted for good. 0 keeps all."`
 }
 
 // WS holds the times of a WebSocket connection.

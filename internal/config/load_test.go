@@ -174,6 +174,8 @@ func TestDefaults(t *testing.T) {
 		{"rooms.initial", len(c.Rooms.Initial) == 1 && c.Rooms.Initial[0] == "1", true},
 		{"rooms.auto_create", c.Rooms.AutoCreate, true},
 		{"history.on_connect", c.History.OnConnect, 50},
+		{"history.keep_age", c.History.KeepAge, time.Duration(0)},
+		{"history.keep_events", c.History.KeepEvents, 0},
 		{"ws.ping_interval", c.WS.PingInterval, 25 * time.Second},
 		{"ws.idle_timeout", c.WS.IdleTimeout, time.Minute},
 		{"ws.write_timeout", c.WS.WriteTimeout, 10 * time.Second},

@@ -30,6 +30,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"sync"
+	"time"
 
 	"tertulia/chat"
 	"tertulia/internal/bus"
@@ -50,6 +51,11 @@ type Config struct {
 	AutoCreate bool
 	// Initial are the rooms that exist without having been made.
 	Initial []chat.RoomID
+	// Keep bounds the logs of rooms that have no bounds of their own; zero
+	// keeps everything.
+	Keep chat.Retention
+	// TrimEvery is the time between two rounds of trimming; 0 is a minute.
+	TrimEvery time.Duration
 	// QueueBytes bounds the posts that wait in one lane, counted with what
 	// they cost in memory; further ones are refused with
 	// chat.StoreUnavailable. 0 is 32 MiB.
@@ -76,6 +82,7 @@ type Service struct {
 	seed       maphash.Seed
 	lanes      []*lane
 	marks      *marker
+	janitor    *janitor
 	reader     Log
 
 	admissions admissions
@@ -87,8 +94,8 @@ type Service struct {
 	fatalOnce sync.Once
 }
 
-// New starts one journal goroutine for each of the store's writers, and one
-// for marks; Close ends them. The store and the bus stay the caller's, to be closed after the
+// New starts one journal goroutine for each of the store's writers, one for
+// marks and one that trims logs; Close ends them. The store and the bus stay the caller's, to be closed after the
 // Service.
 func New(cfg Config) *Service {
 	if cfg.QueueBytes == 0 {
@@ -113,6 +120,7 @@ func New(cfg Config) *Service {
 	}
 	s.reader.s = s
 	s.marks = newMarker(s)
+	s.janitor = newJanitor(s, cfg.Keep, cfg.TrimEvery)
 	for _, id := range cfg.Initial {
 		s.initial[id] = true
 	}
@@ -123,6 +131,7 @@ func New(cfg Config) *Service {
 		go l.run()
 	}
 	go s.marks.run()
+	go s.janitor.run(ctx)
 	return s
 }
 
@@ -152,6 +161,7 @@ func (s *Service) Close() error {
 	s.refuse(errShuttingDown)
 	s.halt()
 	s.marks.end()
+	<-s.janitor.ended
 	for _, l := range s.lanes {
 		<-l.ended
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"tertulia/chat"
 	"tertulia/internal/api"
 	"tertulia/internal/auth"
 	"tertulia/internal/bus/local"
@@ -84,6 +85,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 		Bus:        s.bus,
 		AutoCreate: cfg.Rooms.AutoCreate,
 		Initial:    cfg.Rooms.Initial,
+		Keep:       keepOf(&cfg),
 		Log:        log,
 		Fatal:      func(err error) { s.broken <- err },
 	})
@@ -132,6 +134,13 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return s, nil
+}
+
+// keepOf returns the server's retention; a fraction of a second keeps what is
+// in it.
+func keepOf(cfg *config.Config) chat.Retention {
+	age := (cfg.History.KeepAge + time.Second - 1).Truncate(time.Second)
+	return chat.Retention{Age: age, Events: int64(cfg.History.KeepEvents)}
 }
 
 // graceOf returns the grace as package presence has it, where zero would be
