@@ -42,12 +42,21 @@ func (l *lane) commit(b *batch) {
 		l.settle(b)
 		l.broken(err)
 	case errors.Is(err, store.ErrUnavailable):
-		l.answerAll(b, errUnavailable)
+		l.answerAll(b, l.notStored())
 		l.settle(b)
 	default:
 		l.answerAll(b, errUnknown)
 		l.settle(b)
 	}
+}
+
+// notStored is why a batch is not stored that the store would not take: it
+// takes none either once the lane has been ended.
+func (l *lane) notStored() *chat.Error {
+	if l.ctx.Err() != nil {
+		return l.why()
+	}
+	return errUnavailable
 }
 
 // append hands a batch to the store until its fate is known: whole, and the

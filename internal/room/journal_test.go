@@ -452,3 +452,30 @@ func TestCloseWaitsForTheCommitUnderWay(t *testing.T) {
 		}
 	})
 }
+
+// ended is a store that takes nothing once the context has ended.
+type ended struct {
+	*hostile
+	end func()
+}
+
+func (e ended) Append(ctx context.Context, _ []store.Append) ([]store.Result, error) {
+	e.end()
+	return nil, fmt.Errorf("%w: %w", store.ErrUnavailable, ctx.Err())
+}
+
+// Close may come between a batch's being taken and its reaching the store.
+func TestABatchThatMeetsCloseIsToldOfTheShutdown(t *testing.T) {
+	var s *Service
+	st := &ended{hostile: newHostile(1)}
+	st.end = func() {
+		s.refuse(errShuttingDown)
+		s.halt()
+	}
+	s = New(Config{Store: st, Bus: new(recorder), AutoCreate: true})
+	defer s.Close()
+	err := wait(func(done func(Posted, error)) { s.Post(Post{Room: "1", By: byAlice, Content: "x"}, done) })
+	if err != errShuttingDown {
+		t.Errorf("Post = %v, want %v", err, errShuttingDown)
+	}
+}
