@@ -22,7 +22,8 @@ const (
 const (
 	// MaxDepth bounds the nesting of objects and arrays.
 	MaxDepth = 16
-	// MaxKeys bounds the members of all objects of a frame together.
+	// MaxKeys bounds the members of all objects of a frame together, in the
+	// seed profile.
 	MaxKeys = 64
 	// MaxRequestIDBytes bounds a request's id.
 	MaxRequestIDBytes = 64
@@ -43,32 +44,53 @@ type Command struct {
 	Echo []byte
 }
 
-// fields are the members of a command that somebody looks at, as raw JSON.
-// A member may stand at the top level or in data (docs/protocol.md §3.3).
-type fields struct {
-	typ, id, t, nonce, content, isTyping, data jsontext.Value
+// member is one of the members of a command that somebody looks at.
+type member uint8
+
+const (
+	memberType member = iota
+	memberData
+	memberID
+	memberT
+	memberNonce
+	memberContent
+	memberIsTyping
+	memberRoom
+	memberRooms
+	memberAfter
+	memberBefore
+	memberAround
+	memberLimit
+	memberOnly
+	memberHistory
+	memberPresence
+	memberReceipts
+	memberMessageID
+	memberIfChanged
+	memberReason
+	memberUpTo
+	memberPrivate
+	memberToken
+	memberClient
+	memberCursors
+	memberCount
+)
+
+var memberNames = [memberCount]string{
+	"type", "data", "id", "t", "nonce", "content", "is_typing", "room", "rooms", "after", "before", "around", "limit", "only",
+	"history", "presence", "receipts", "message_id", "if_changed", "reason", "up_to", "private", "token", "client", "cursors",
 }
 
-// slot returns where the member called name is kept, nil if it is ignored.
-func (f *fields) slot(name []byte) *jsontext.Value {
-	switch string(name) { // no allocation: the compiler compares in place
-	case `"type"`:
-		return &f.typ
-	case `"id"`:
-		return &f.id
-	case `"t"`:
-		return &f.t
-	case `"nonce"`:
-		return &f.nonce
-	case `"content"`:
-		return &f.content
-	case `"is_typing"`:
-		return &f.isTyping
-	case `"data"`:
-		return &f.data
+var membersByName = func() map[string]member {
+	byName := make(map[string]member, memberCount)
+	for m, name := range memberNames {
+		byName[`"`+name+`"`] = member(m)
 	}
-	return nil
-}
+	return byName
+}()
+
+// fields are the members of an object, as raw JSON.
+type fields [memberCount]jsontext.Value
 
 // decoders are kept because a jsontext.Decoder is a few hundred bytes of
 // state that every frame would otherwise allocate.
@@ -77,69 +99,92 @@ var decoders = sync.Pool{New: func() any { return new(decoder) }}
 type decoder struct {
 	dec jsontext.Decoder
 	src bytes.Buffer
+	// A member may stand at the top level or in data (docs/protocol.md §3.3).
+	top, inner fields
 }
 
-// DecodeCommand reads one frame from a client. On an error the command holds
-// whatever of ID and Nonce was understood, so that the refusal can name its
-// request; the error is an [*chat.Error]. Nothing of frame is kept.
+// DecodeCommand reads one frame from a client of the seed profile. On an error
+// the command holds whatever of ID and Nonce was understood, so that the
+// refusal can name its request; the error is an [*chat.Error]. Nothing of
+// frame is kept.
 func DecodeCommand(frame []byte) (Command, error) {
 	var c Command
-	if err := checkShape(frame); err != nil {
-		return c, err
-	}
 	d := decoders.Get().(*decoder)
-	defer func() {
-		d.src = bytes.Buffer{}
-		decoders.Put(d)
-	}()
-	top, err := d.object(frame)
-	if err != nil {
+	defer d.free()
+	if err := d.frame(frame, MaxKeys); err != nil {
 		return c, err
 	}
-	var inner fields
-	if top.data.Kind() == '{' {
-		if inner, err = d.object(top.data); err != nil {
-			return c, err
-		}
-	}
-	return c, c.fill(&top, &inner)
+	return c, c.fill(d)
 }
 
-// object reads the members of one JSON object.
-func (d *decoder) object(b []byte) (fields, error) {
-	var f fields
-	d.src = *bytes.NewBuffer(b)
-	d.dec.Reset(&d.src)
-	if d.dec.PeekKind() != '{' {
-		if _, err := d.dec.ReadValue(); err != nil {
-			return f, invalidJSON(&d.dec, err)
-		}
-		return f, chat.Errorf(chat.InvalidEvent, "A frame is one JSON object with a string member type.")
+func (d *decoder) free() {
+	d.src = bytes.Buffer{}
+	clear(d.top[:])
+	clear(d.inner[:])
+	decoders.Put(d)
+}
+
+// frame reads the members of a frame.
+func (d *decoder) frame(frame []byte, maxKeys int) error {
+	if err := checkShape(frame, maxKeys); err != nil {
+		return err
 	}
-	if _, err := d.dec.ReadToken(); err != nil {
-		return f, invalidJSON(&d.dec, err)
+	if err := d.object(frame, &d.top); err != nil {
+		return err
+	}
+	if d.top[memberData].Kind() != '{' {
+		return nil
+	}
+	return d.object(d.top[memberData], &d.inner)
+}
+
+// object reads the members of one JSON object that have a place in f.
+func (d *decoder) object(b []byte, f *fields) error {
+	if err := d.enter(b); err != nil {
+		return err
 	}
 	for d.dec.PeekKind() == '"' {
 		name, err := d.dec.ReadValue()
 		if err != nil {
-			return f, invalidJSON(&d.dec, err)
+			return invalidJSON(&d.dec, err)
 		}
-		slot := f.slot(name)
+		m, known := membersByName[string(name)] // no allocation: the compiler looks it up in place
 		value, err := d.dec.ReadValue()
 		if err != nil {
-			return f, invalidJSON(&d.dec, err)
+			return invalidJSON(&d.dec, err)
 		}
-		if slot != nil {
-			*slot = value.Clone()
+		if known {
+			f[m] = value.Clone()
 		}
 	}
+	return d.leave()
+}
+
+// enter begins to read one JSON object.
+func (d *decoder) enter(b []byte) error {
+	d.src = *bytes.NewBuffer(b)
+	d.dec.Reset(&d.src)
+	if d.dec.PeekKind() != '{' {
+		if _, err := d.dec.ReadValue(); err != nil {
+			return invalidJSON(&d.dec, err)
+		}
+		return chat.Errorf(chat.InvalidEvent, "A frame is one JSON object with a string member type.")
+	}
+	if _, err := d.dec.ReadToken(); err != nil {
+		return invalidJSON(&d.dec, err)
+	}
+	return nil
+}
+
+// leave ends what enter has begun.
+func (d *decoder) leave() error {
 	if _, err := d.dec.ReadToken(); err != nil { // the closing brace
-		return f, invalidJSON(&d.dec, err)
+		return invalidJSON(&d.dec, err)
 	}
 	if _, err := d.dec.ReadToken(); err != io.EOF {
-		return f, chat.Errorf(chat.InvalidJSON, "The frame goes on after its JSON object (character %d); send one object a frame.", d.dec.InputOffset()+1)
+		return chat.Errorf(chat.InvalidJSON, "The frame goes on after its JSON object (character %d); send one object a frame.", d.dec.InputOffset()+1)
 	}
-	return f, nil
+	return nil
 }
 
 func invalidJSON(dec *jsontext.Decoder, err error) *chat.Error {
@@ -154,64 +199,76 @@ func invalidJSON(dec *jsontext.Decoder, err error) *chat.Error {
 }
 
 // fill takes the members that the command's type uses.
-func (c *Command) fill(top, inner *fields) error {
-	var err error
-	if c.ID, err = requestID(top.id); err != nil {
+func (c *Command) fill(d *decoder) error {
+	if err := c.fillType(d); err != nil {
 		return err
 	}
-	if top.typ.Kind() != '"' {
-		return chat.Errorf(chat.InvalidEvent, "The frame has no string member type.")
-	}
-	c.Type = unquote(top.typ)
+	var err error
 	switch c.Type {
 	case TypeMessage:
-		return c.fillMessage(top, inner)
+		if c.Nonce, err = d.nonce(); err != nil {
+			return err
+		}
+		c.Content, err = d.content()
+		return err
 	case TypeTyping:
-		return c.fillTyping(top, inner)
+		c.IsTyping, err = d.isTyping()
+		return err
 	case TypePing:
-		c.Echo, err = echo(top, inner)
+		c.Echo, err = d.echo()
 		return err
 	}
 	return chat.Errorf(chat.UnknownType, "The type %.40q is not known; send message, typing or ping.", c.Type)
 }
 
-func (c *Command) fillMessage(top, inner *fields) error {
-	nonce, err := pick("nonce", top.nonce, inner.nonce)
-	if err != nil {
+// fillType takes what every command has.
+func (c *Command) fillType(d *decoder) error {
+	var err error
+	if c.ID, err = requestID(d.top[memberID]); err != nil {
 		return err
 	}
-	if nonce != nil {
-		if nonce.Kind() != '"' {
-			return chat.Errorf(chat.InvalidEvent, "The member nonce must be a string.")
-		}
-		if c.Nonce, err = chat.ParseNonce(unquote(nonce)); err != nil {
-			return err
-		}
+	if d.top[memberType].Kind() != '"' {
+		return chat.Errorf(chat.InvalidEvent, "The frame has no string member type.")
 	}
-	content, err := pick("content", top.content, inner.content)
-	if err != nil {
-		return err
-	}
-	if content.Kind() != '"' {
-		return chat.Errorf(chat.InvalidEvent, "A message needs a string member content.")
-	}
-	c.Content = unquote(content)
+	c.Type = unquote(d.top[memberType])
 	return nil
 }
 
-func (c *Command) fillTyping(top, inner *fields) error {
-	v, err := pick("is_typing", top.isTyping, inner.isTyping)
+// nonce reads the optional member nonce.
+func (d *decoder) nonce() (chat.Nonce, error) {
+	v, err := d.pick(memberNonce)
+	if err != nil || v == nil {
+		return "", err
+	}
+	if v.Kind() != '"' {
+		return "", chat.Errorf(chat.InvalidEvent, "The member nonce must be a string.")
+	}
+	return chat.ParseNonce(unquote(v))
+}
+
+func (d *decoder) content() (string, error) {
+	v, err := d.pick(memberContent)
 	if err != nil {
-		return err
+		return "", err
+	}
+	if v.Kind() != '"' {
+		return "", chat.Errorf(chat.InvalidEvent, "A message needs a string member content.")
+	}
+	return unquote(v), nil
+}
+
+func (d *decoder) isTyping() (bool, error) {
+	v, err := d.pick(memberIsTyping)
+	if err != nil {
+		return false, err
 	}
 	switch v.Kind() {
 	case 't':
-		c.IsTyping = true
+		return true, nil
 	case 'f':
-	default:
-		return chat.Errorf(chat.InvalidEvent, "A typing event needs a member is_typing that is true or false.")
+		return false, nil
 	}
-	return nil
+	return false, chat.Errorf(chat.InvalidEvent, "A typing event needs a member is_typing that is true or false.")
 }
 
 // requestID reads the optional id of a request: a string, or a number, which
@@ -232,12 +289,12 @@ func requestID(v jsontext.Value) (string, error) {
 const maxEchoBytes = 256
 
 // echo returns the members of a pong's data: the ping's id and t.
-func echo(top, inner *fields) ([]byte, error) {
-	t, err := pick("t", top.t, inner.t)
+func (d *decoder) echo() ([]byte, error) {
+	t, err := d.pick(memberT)
 	if err != nil {
 		return nil, err
 	}
-	id, err := pick("id", top.id, inner.id)
+	id, err := d.pick(memberID)
 	if err != nil {
 		return nil, err
 	}
@@ -257,9 +314,10 @@ func echo(top, inner *fields) ([]byte, error) {
 	return b, nil
 }
 
-// pick returns the member from where it stands. Standing in both places with
-// different values is an error (docs/protocol.md §3.3).
-func pick(name string, top, inner jsontext.Value) (jsontext.Value, error) {
+// pick returns the member from where it stands, nil if it is missing. Standing
+// in both places with different values is an error (docs/protocol.md §3.3).
+func (d *decoder) pick(m member) (jsontext.Value, error) {
+	top, inner := d.top[m], d.inner[m]
 	switch {
 	case top == nil:
 		return inner, nil
@@ -268,7 +326,7 @@ func pick(name string, top, inner jsontext.Value) (jsontext.Value, error) {
 	}
 	a, b := top.Clone(), inner.Clone()
 	if a.Canonicalize() != nil || b.Canonicalize() != nil || !bytes.Equal(a, b) {
-		return nil, chat.Errorf(chat.ConflictingFields, "The member %s stands at the top level and in data with different values.", name)
+		return nil, chat.Errorf(chat.ConflictingFields, "The member %s stands at the top level and in data with different values.", memberNames[m])
 	}
 	return top, nil
 }
@@ -284,7 +342,7 @@ func unquote(v jsontext.Value) string {
 
 // checkShape bounds nesting and members before the decoder looks at them. It
 // need not understand malformed JSON, which the decoder refuses.
-func checkShape(b []byte) error {
+func checkShape(b []byte, maxKeys int) error {
 	depth, keys := 0, 0
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
@@ -295,8 +353,8 @@ func checkShape(b []byte) error {
 		case '}', ']':
 			depth--
 		case ':':
-			if keys++; keys > MaxKeys {
-				return chat.Errorf(chat.InvalidEvent, "The frame has more than %d members.", MaxKeys)
+			if keys++; keys > maxKeys {
+				return chat.Errorf(chat.InvalidEvent, "The frame has more than %d members.", maxKeys)
 			}
 		case '"':
 			for i++; i < len(b) && b[i] != '"'; i++ {
