@@ -18,12 +18,15 @@ const (
 	CloseDrain            CloseCode = 4000
 	CloseSlow             CloseCode = 4001
 	CloseHeartbeat        CloseCode = 4002
+	CloseExpired          CloseCode = 4003 // the token is no longer good: get another first
 	CloseMoved            CloseCode = 4004 // the log was rewritten below the session
 	CloseStoreUnavailable CloseCode = 4005
 
 	CloseBadRequest         CloseCode = 4500
-	CloseRemoved            CloseCode = 4503 // the user was removed from the room
+	CloseUnauthenticated    CloseCode = 4501
+	CloseRemoved            CloseCode = 4503 // the user may not be in the room, or not any more
 	CloseRoomNotFound       CloseCode = 4504
+	CloseVersion            CloseCode = 4505 // no version of the protocol that the server speaks
 	CloseTooManyErrors      CloseCode = 4509
 	CloseTooManyConnections CloseCode = 4510
 	CloseOrigin             CloseCode = 4511

@@ -12,12 +12,31 @@ import (
 // hearing of it again, docs/protocol.md §4.6.
 const TypingExpiry = 8 * time.Second
 
+// durableTypes are the types of the events of the log. They are the same in
+// both profiles; the seed profile is sent messages only.
+var durableTypes = map[chat.Kind]string{
+	chat.KindMessage:        "message",
+	chat.KindMessageEdited:  "message_edited",
+	chat.KindMessageDeleted: "message_deleted",
+	chat.KindMessagesErased: "messages_erased",
+	chat.KindRoomCreated:    "room_created",
+	chat.KindRoomUpdated:    "room_updated",
+	chat.KindMemberInvited:  "member_invited",
+	chat.KindMemberAdded:    "member_added",
+	chat.KindMemberRemoved:  "member_removed",
+	chat.KindMemberBanned:   "member_banned",
+	chat.KindMemberUnbanned: "member_unbanned",
+	chat.KindMemberRole:     "member_role",
+}
+
 // AppendEvent appends the JSON of an event as every member of its room sees
-// it, docs/protocol.md §4.3, §4.5, §4.6.
+// it: a durable one for both profiles, docs/protocol.md §4.3 and §16, a passing
+// one for the seed profile, §4.5, §4.6. What the seed profile does not have
+// appends nothing; [AppendPassing] is for v1.
 func AppendEvent(b []byte, e *chat.Event) []byte {
 	switch e.Kind {
 	case chat.KindMessage:
-		return appendMessage(b, e)
+		return appendDurable(b, "message", e)
 	case chat.KindUserJoined:
 		return append(appendUserEvent(b, "user_joined", e), "}}"...)
 	case chat.KindUserLeft:
@@ -30,11 +49,17 @@ func AppendEvent(b []byte, e *chat.Event) []byte {
 	case chat.KindTypingStopped:
 		return append(appendUserEvent(b, "typing", e), `,"is_typing":false}}`...)
 	}
-	panic("wire: no frame for kind " + strconv.Itoa(int(e.Kind)))
+	if typ, ok := durableTypes[e.Kind]; ok {
+		return appendDurable(b, typ, e)
+	}
+	return b
 }
 
-func appendMessage(b []byte, e *chat.Event) []byte {
-	b = append(b, `{"type":"message","room":`...)
+// appendDurable appends an event of the log. What its body says stands in data.
+func appendDurable(b []byte, typ string, e *chat.Event) []byte {
+	b = append(b, `{"type":"`...)
+	b = append(b, typ...)
+	b = append(b, `","room":`...)
 	b = chat.AppendQuote(b, string(e.Room))
 	b = append(b, `,"seq":`...)
 	b = strconv.AppendUint(b, e.Seq, 10)
@@ -48,6 +73,7 @@ func appendMessage(b []byte, e *chat.Event) []byte {
 	b = appendID(b, string(e.Actor.ID))
 	b = append(b, `,"username":`...)
 	b = chat.AppendQuote(b, e.Actor.Name)
+	b = appendAim(b, e)
 	if len(e.Body) > len("{}") {
 		b = append(b, ',')
 		b = append(b, e.Body[1:len(e.Body)-1]...)
@@ -59,7 +85,38 @@ func appendMessage(b []byte, e *chat.Event) []byte {
 		b = append(b, `,"nonce":`...)
 		b = chat.AppendQuote(b, string(e.Nonce))
 	}
+	if e.Changed > 0 {
+		b = appendChanged(b, e)
+	}
 	return append(b, "}}"...)
+}
+
+// appendAim appends what an event is about: a message, or all of somebody's.
+func appendAim(b []byte, e *chat.Event) []byte {
+	switch e.Kind {
+	case chat.KindMessageEdited, chat.KindMessageDeleted:
+		b = append(b, `,"target_seq":`...)
+		b = strconv.AppendUint(b, e.Target, 10)
+		b = append(b, `,"message_id":`...)
+		b = strconv.AppendInt(b, e.TargetID, 10)
+	case chat.KindMessagesErased:
+		b = append(b, `,"subject":`...)
+		b = chat.AppendQuote(b, string(e.Subject))
+	}
+	return b
+}
+
+// appendChanged appends what has become of a message since it was posted.
+func appendChanged(b []byte, e *chat.Event) []byte {
+	b = append(b, `,"changed":`...)
+	b = strconv.AppendUint(b, e.Changed, 10)
+	b = append(b, `,"changed_at":"`...)
+	b = appendTime(b, e.ChangedAt)
+	b = append(b, '"')
+	if e.Deleted {
+		b = append(b, `,"deleted":true`...)
+	}
+	return b
 }
 
 // isClientNonce tells a nonce that a client gave from none and from one that

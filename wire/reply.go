@@ -40,8 +40,9 @@ type Resume struct {
 
 // The reasons why a cursor cannot be continued, docs/protocol.md §6.4.
 const (
-	GapEpoch     = "epoch"
-	GapRetention = "retention"
+	GapEpoch      = "epoch"
+	GapRetention  = "retention"
+	GapPermission = "permission" // v1 only
 )
 
 // AppendConnected appends the JSON of c.
@@ -94,13 +95,18 @@ func appendResume(b []byte, r *Resume) []byte {
 	case r.Reason == "":
 		return append(b, `,"resumed":true`...)
 	}
-	b = append(b, `,"resumed":false,"gap":{"reason":"`...)
+	b = append(b, `,"resumed":false,"gap":{`...)
+	b = appendGap(b, *r)
+	return append(b, '}')
+}
+
+func appendGap(b []byte, r Resume) []byte {
+	b = append(b, `"reason":"`...)
 	b = append(b, r.Reason...)
 	b = append(b, `","from":`...)
 	b = strconv.AppendUint(b, r.From, 10)
 	b = append(b, `,"to":`...)
-	b = strconv.AppendUint(b, r.To, 10)
-	return append(b, '}')
+	return strconv.AppendUint(b, r.To, 10)
 }
 
 // AppendReplay appends a message of the past as a frame of its own, marked as
@@ -159,8 +165,17 @@ func AppendPong(b []byte, re string, echo []byte) []byte {
 // AppendError appends a refusal. nonce names the post that was refused, if it
 // had one (docs/protocol.md §4.8).
 func AppendError(b []byte, re string, nonce chat.Nonce, e *chat.Error) []byte {
+	return appendError(b, re, "", nonce, e)
+}
+
+func appendError(b []byte, re string, room chat.RoomID, nonce chat.Nonce, e *chat.Error) []byte {
 	b = append(b, `{"type":"error",`...)
 	b = appendRe(b, re)
+	if room != "" {
+		b = append(b, `"room":`...)
+		b = chat.AppendQuote(b, string(room))
+		b = append(b, ',')
+	}
 	b = appendErrorFields(b, e)
 	b = append(b, `,"data":{`...)
 	b = appendErrorFields(b, e)
