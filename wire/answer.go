@@ -257,8 +257,7 @@ func AppendSkip(b []byte, room chat.RoomID, seq uint64) []byte {
 // The reasons why a subscription has ended, docs/protocol.md §14.4.
 const (
 	UnsubscribedAsked   = "asked"
-	UnsubscribedRemoved = "removed"
-	UnsubscribedBanned  = "banned"
+	UnsubscribedRemoved = "removed" // or banned: the event before it says which
 )
 
 // AppendUnsubscribed appends the end of a subscription.

@@ -156,7 +156,7 @@ func parseRoom(v jsontext.Value) (chat.RoomID, error) {
 	if v.Kind() != '"' {
 		return "", chat.Errorf(chat.InvalidEvent, "A room is named by a string.")
 	}
-	return chat.ParseRoomID(unquote(v))
+	return chat.ParseAnyRoomID(unquote(v))
 }
 
 // parseFeed reads what may be subscribed to: a room or the inbox.

@@ -167,7 +167,6 @@ func v1Frames() map[string][]byte {
 		"skip":                        AppendSkip(nil, "1", 9),
 		"unsubscribed":                AppendUnsubscribed(nil, "u1", "1", UnsubscribedAsked),
 		"unsubscribed, removed":       AppendUnsubscribed(nil, "", "1", UnsubscribedRemoved),
-		"unsubscribed, banned":        AppendUnsubscribed(nil, "", "1", UnsubscribedBanned),
 		"history":                     AppendHistory(nil, &History{Re: "h1", Room: openRoom, Earlier: true, Events: []HistoryItem{{Seq: 12, Frame: durableFrames()["message edited since"]}}}),
 		"history of nothing":          AppendHistory(nil, &History{Room: openRoom}),
 		"presence":                    AppendPresence(nil, "p1", "1", &Presence{Version: 3, Count: 2, Users: []chat.User{juan, bob}}),

@@ -39,10 +39,19 @@ func (g *Gateway) refuse(r *http.Request, who peer.Peer) (status int, why string
 		told := chat.AsError(err)
 		return http.StatusTooManyRequests, told.Message, told.RetryAfter
 	}
-	if why := g.cfg.Auth.Refuse(r); why != "" {
+	if why := g.refuses(r); why != "" {
 		return http.StatusForbidden, why, 0
 	}
 	return 0, "", 0
+}
+
+// refuses returns why a request may not be taken, whoever sends it; empty if
+// it may.
+func (g *Gateway) refuses(r *http.Request) string {
+	if g.cfg.Tokens != nil {
+		return g.cfg.Tokens.Refuse(r)
+	}
+	return g.cfg.Auth.Refuse(r)
 }
 
 // seconds writes a time to wait for the header Retry-After, never too short.

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"tertulia/chat"
 	"tertulia/internal/hub"
 	"tertulia/internal/limit"
 	"tertulia/internal/session"
@@ -26,13 +25,17 @@ type conn struct {
 	nc       net.Conn
 	socket   net.Conn // nc, or what is below its TLS
 	openedAt int64    // Unix time in nanoseconds, a third of a time.Time
-	out      *hub.Conn
-	session  *session.Session // nil if the client was refused
+	v1       bool
+	session  session.Conversation // nil if the client was refused, or is late
 	seat     limit.Seat
+
+	// Written by the reader, under Gateway.mu, when a late client is known.
+	out *hub.Conn
 
 	// Owned by the reader's goroutine.
 	reader *websocket.Reader
 	pulse  pulse
+	late   *late // nil unless the client has yet to say who it is
 
 	writer writer // owned by whoever the hub lets write
 
@@ -59,15 +62,15 @@ const (
 // long beside the pauses of a conversation.
 const settleAfter = 5 * time.Second
 
-func newConn(g *Gateway, up websocket.Upgraded, user chat.UserID) *conn {
-	c := &conn{gw: g, nc: up.Conn, socket: up.Conn, openedAt: time.Now().UnixNano()}
+func newConn(g *Gateway, up websocket.Upgraded, a *arrival) *conn {
+	c := &conn{gw: g, nc: up.Conn, socket: up.Conn, v1: a.v1, openedAt: time.Now().UnixNano()}
 	if secured, ok := up.Conn.(*tls.Conn); ok {
 		c.socket = secured.NetConn()
 	}
 	c.closed.Add(1)
 	c.reader = websocket.NewReader(up.Conn, up.Early, websocket.Server, g.limits)
 	c.writer.init(up.Conn)
-	c.out = g.cfg.Services.Hub.Connect(c, user, &dialect)
+	c.out = g.cfg.Services.Hub.Connect(c, a.User.ID, dialectOf(a.v1))
 	return c
 }
 
@@ -109,11 +112,16 @@ func (c *conn) handle(m websocket.Message) (goOn bool) {
 	}
 	switch m.Op {
 	case websocket.Text:
-		if c.session != nil {
+		switch {
+		case c.late != nil:
+			c.authenticate(m.Payload)
+		case c.session != nil:
 			c.session.Receive(m.Payload)
 		}
 	case websocket.Ping:
-		if c.out.Wait() {
+		// Nothing is written to a late client: its outgoing side is not its
+		// last one.
+		if c.late == nil && c.out.Wait() {
 			c.out.Reply(websocket.AppendPong(nil, m.Payload))
 		}
 	}
@@ -179,6 +187,9 @@ func (c *conn) end(m websocket.Message, err error) {
 // leave ends the session, if there is one.
 func (c *conn) leave(clean bool) {
 	defer c.survive()
+	if c.late != nil {
+		c.late.timer.Stop()
+	}
 	if c.session != nil {
 		c.session.End(clean)
 	}

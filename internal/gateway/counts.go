@@ -25,8 +25,18 @@ type Counts struct {
 	received [16]count.Counter // frames by opcode, RFC 6455 §5.2
 }
 
-// seedProtocol is the label of a connection that speaks the seed profile.
-const seedProtocol = "seed"
+// The labels of connections by the profile that they speak.
+const (
+	seedProtocol = "seed"
+	v1Protocol   = wire.Protocol
+)
+
+func protocolLabel(v1 bool) string {
+	if v1 {
+		return v1Protocol
+	}
+	return seedProtocol
+}
 
 const (
 	noCode    = "none"  // it broke without a close frame
@@ -35,7 +45,7 @@ const (
 
 func newCounts() *Counts {
 	return &Counts{
-		Opened: count.NewSet(seedProtocol),
+		Opened: count.NewSet(seedProtocol, v1Protocol),
 		Closed: count.NewSet(closeLabels()...),
 		Lasted: count.NewDurations(time.Second, 10*time.Second, time.Minute, 5*time.Minute, 15*time.Minute,
 			time.Hour, 4*time.Hour, 12*time.Hour, 24*time.Hour, 7*24*time.Hour),
@@ -49,7 +59,8 @@ func closeLabels() []string {
 	for _, code := range []wire.CloseCode{
 		wire.CloseNormal, 1001, wire.CloseProtocolError, wire.CloseUnsupported, wire.CloseInvalidUTF8, wire.ClosePolicy,
 		wire.CloseTooBig, wire.CloseInternal, wire.CloseDrain, wire.CloseSlow, wire.CloseHeartbeat, wire.CloseMoved,
-		wire.CloseStoreUnavailable, wire.CloseBadRequest, wire.CloseRoomNotFound, wire.CloseTooManyErrors, wire.CloseOrigin,
+		wire.CloseExpired, wire.CloseStoreUnavailable, wire.CloseBadRequest, wire.CloseUnauthenticated, wire.CloseRemoved, wire.CloseRoomNotFound,
+		wire.CloseVersion, wire.CloseTooManyErrors, wire.CloseTooManyConnections, wire.CloseOrigin,
 	} {
 		labels = append(labels, closeLabel(code))
 	}

@@ -33,7 +33,7 @@ func TestCounts(t *testing.T) {
 		synctest.Wait()
 
 		c := n.Counts()
-		if got, want := maps.Collect(c.Opened.All), (map[string]uint64{"seed": 5}); !maps.Equal(got, want) {
+		if got, want := maps.Collect(c.Opened.All), (map[string]uint64{"seed": 5, "tertulia.v1": 0}); !maps.Equal(got, want) {
 			t.Errorf("opened %v, want %v", got, want)
 		}
 		closed := maps.Collect(c.Closed.All)

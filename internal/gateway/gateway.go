@@ -32,9 +32,11 @@ import (
 type Config struct {
 	Services *session.Services
 	Auth     auth.Open
-	Proxies  peer.Proxies
-	Origins  peer.Origins
-	Limits   *limit.Limiter // nil sets none
+	// Tokens says who is asking in token mode; nil is open mode.
+	Tokens  *auth.Authenticator
+	Proxies peer.Proxies
+	Origins peer.Origins
+	Limits  *limit.Limiter // nil sets none
 	// MaxConnections is the number of connections at one time; 0 is no limit.
 	MaxConnections int
 	// History is how many messages a client gets that does not ask.
@@ -81,41 +83,54 @@ func (g *Gateway) settleAfter() time.Duration { return min(settleAfter, g.cfg.Pi
 // attachTimeout bounds what a handshake may wait for the store.
 const attachTimeout = 10 * time.Second
 
-// ServeHTTP serves GET /ws/{room_id}.
+// ServeHTTP serves GET /ws/{room_id}, and GET /ws.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	who := g.cfg.Proxies.Of(r)
 	if !g.admit(w, r, who) {
 		return
 	}
-	hello, helloErr := g.readHello(r, who)
-	up, err := websocket.Upgrade(w, r)
+	a, helloErr := g.readHello(r, who)
+	up, err := websocket.Upgrade(w, r, wire.Protocol)
 	if err != nil {
 		g.log.Debug("handshake failed", "remote", who.Remote, "error", err)
 		return
 	}
-	c := newConn(g, up, hello.User.ID)
+	c := newConn(g, up, &a)
+	if helloErr == nil && a.late {
+		c.awaitAuth(a)
+	}
 	if !g.add(c) {
 		c.Abort() // the server has begun to stop meanwhile
 		return
 	}
-	g.counts.Opened.Of(seedProtocol).Inc()
-	if helloErr == nil {
-		c.seat, helloErr = g.cfg.Limits.Sit(hello.User.ID, who.Addr)
-	}
-	if helloErr == nil {
-		c.session, helloErr = g.open(c.out, hello)
-	}
-	if helloErr != nil {
-		c.out.Close(g.cfg.Services.Farewell(helloErr, "remote", who.Remote, "room_id", hello.Room))
+	g.counts.Opened.Of(protocolLabel(a.v1)).Inc()
+	if c.late == nil {
+		c.welcome(a, helloErr)
 	}
 	if g.log.Enabled(g.ctx, slog.LevelDebug) {
-		g.log.Debug("connection opened", "conn_id", c.out.ID(), "remote", who.Remote, "room_id", hello.Room, "user_id", hello.User.ID)
+		g.log.Debug("connection opened", "conn_id", c.out.ID(), "remote", who.Remote, "room_id", a.Room, "user_id", a.User.ID, "v1", a.v1)
 	}
 	c.start()
 }
 
+// welcome gives a client that is known its place and its session, or tells it
+// why not.
+func (c *conn) welcome(a arrival, err error) {
+	g := c.gw
+	if err == nil {
+		c.seat, err = g.cfg.Limits.Sit(a.User.ID, a.who.Addr)
+	}
+	if err == nil {
+		c.session, err = g.open(c.out, a)
+	}
+	if err != nil {
+		c.session = nil
+		c.out.Close(g.cfg.Services.Farewell(err, "remote", a.who.Remote, "room_id", a.Room))
+	}
+}
+
 // open begins the session. A panic in there is this connection's own trouble.
-func (g *Gateway) open(out *hub.Conn, hello session.Hello) (s *session.Session, err error) {
+func (g *Gateway) open(out *hub.Conn, a arrival) (s session.Conversation, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			g.log.Error("panic in a handshake", "panic", p, "stack", string(debug.Stack()))
@@ -124,7 +139,10 @@ func (g *Gateway) open(out *hub.Conn, hello session.Hello) (s *session.Session, 
 	}()
 	ctx, cancel := context.WithTimeout(g.ctx, attachTimeout)
 	defer cancel()
-	return g.cfg.Services.Open(ctx, out, hello)
+	if a.v1 {
+		return g.cfg.Services.OpenV1(ctx, out, g.helloV1(a))
+	}
+	return g.cfg.Services.Open(ctx, out, a.Hello)
 }
 
 // add registers a connection; the reader that is started for it removes it.
@@ -192,8 +210,11 @@ func comeBackWithin(n int) time.Duration {
 }
 
 func sendAway(c *conn, within time.Duration) {
-	reason := fmt.Sprintf("restart; retry in %d ms", rand.Int64N(within.Milliseconds()))
-	c.out.Close(closeFrame(nil, wire.CloseDrain, reason))
+	after := rand.Int64N(within.Milliseconds())
+	if c.v1 {
+		c.out.Reply(websocket.AppendText(nil, wire.AppendReconnect(nil, time.Duration(after)*time.Millisecond, "restart")))
+	}
+	c.out.Close(closeFrame(nil, wire.CloseDrain, fmt.Sprintf("restart; retry in %d ms", after)))
 }
 
 // Close ends every connection at once and waits for their readers.
@@ -211,20 +232,29 @@ func (g *Gateway) Close() {
 // Framing puts text and close codes into WebSocket frames.
 var Framing = session.Framing{Text: websocket.AppendText, Close: closeFrame}
 
-// dialect is that of the connections that ask for no other.
-var dialect = hub.Dialect{Profile: hub.Seed, Bye: Framing.Bye}
+// The dialects are kept so that connections share them.
+var (
+	seedDialect = hub.Dialect{Profile: hub.Seed, Bye: Framing.Bye}
+	v1Dialect   = hub.Dialect{Profile: hub.V1, Bye: Framing.Bye, Ended: func(dst []byte, s *hub.Sub) []byte {
+		return session.Ended(dst, s, Framing.Text)
+	}}
+)
+
+func dialectOf(v1 bool) *hub.Dialect {
+	if v1 {
+		return &v1Dialect
+	}
+	return &seedDialect
+}
 
 // Encoder puts events into WebSocket frames, for hub.Config.
 var Encoder = hub.Encoder{
 	Durable: AppendEvent,
 	Passing: func(dst []byte, e *chat.Event, p hub.Profile) []byte {
-		switch e.Kind {
-		case chat.KindUserJoined, chat.KindUserLeft, chat.KindTyping, chat.KindTypingStopped:
-			if p == hub.Seed {
-				return AppendEvent(dst, e)
-			}
+		if p == hub.Seed {
+			return AppendEvent(dst, e)
 		}
-		return dst
+		return appendFramed(dst, e, wire.AppendPassing)
 	},
 }
 
@@ -232,15 +262,21 @@ func closeFrame(dst []byte, code wire.CloseCode, reason string) []byte {
 	return websocket.AppendClose(dst, uint16(code), reason)
 }
 
-// AppendEvent appends a whole frame with an event, as [hub.Encoder] wants it.
-func AppendEvent(dst []byte, e *chat.Event) []byte {
+// AppendEvent appends a whole frame with an event, as [hub.Encoder] wants it;
+// nothing for a passing event that the seed profile does not have.
+func AppendEvent(dst []byte, e *chat.Event) []byte { return appendFramed(dst, e, wire.AppendEvent) }
+
+func appendFramed(dst []byte, e *chat.Event, encode func([]byte, *chat.Event) []byte) []byte {
 	// The header's length depends on the payload's, so the payload is first
 	// put behind room for the longest header that it can need.
 	const room = 10
 	start := len(dst)
 	dst = append(dst, make([]byte, room)...)
-	dst = wire.AppendEvent(dst, e)
+	dst = encode(dst, e)
 	payload := dst[start+room:]
+	if len(payload) == 0 {
+		return dst[:start]
+	}
 	var header [room]byte
 	h := websocket.AppendHeader(header[:0], websocket.Text, len(payload))
 	n := copy(dst[start:], h)

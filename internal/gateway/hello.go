@@ -1,40 +1,102 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
 	"tertulia/chat"
+	"tertulia/internal/auth"
 	"tertulia/internal/peer"
 	"tertulia/internal/session"
+	"tertulia/internal/websocket"
+	"tertulia/wire"
 )
 
+// arrival is what a handshake says.
+type arrival struct {
+	session.Hello // Replay is the seed profile's
+	who           peer.Peer
+	v1            bool
+	// late says that the client of v1 has yet to say who it is.
+	late bool
+	// authID is the request id of the auth with which it has, nil if it was
+	// known before.
+	authID *string
+}
+
 // readHello reads who connects and where to from the address,
-// docs/protocol.md §2.1. The result refers to nothing of the request. On an
-// error, a *chat.Error, it holds what was understood.
-func (g *Gateway) readHello(r *http.Request, who peer.Peer) (session.Hello, error) {
-	hello := session.Hello{History: g.cfg.History}
+// docs/protocol.md §2.1 and §12. The result refers to nothing of the request.
+// On an error, a *chat.Error or *session.Refusal, it holds what was
+// understood.
+func (g *Gateway) readHello(r *http.Request, who peer.Peer) (arrival, error) {
+	a := arrival{who: who}
+	v1, versionErr := profileOf(r.Header)
+	a.v1 = v1
+	if !v1 {
+		a.History = g.cfg.History
+	}
 	if err := g.cfg.Origins.Check(r, who); err != nil {
-		return hello, err
+		return a, &session.Refusal{Code: wire.CloseOrigin, Err: err}
 	}
-	room, err := chat.ParseRoomID(r.PathValue("room_id"))
-	if err != nil {
-		return hello, err
+	if versionErr != nil {
+		return a, versionErr
 	}
-	hello.Room = chat.RoomID(strings.Clone(string(room)))
+	if err := readRoom(&a, r); err != nil {
+		return a, err
+	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return hello, chat.Errorf(chat.InvalidParameter, "The parameters behind ? are not well-formed; percent-encode them.")
+		return a, chat.Errorf(chat.InvalidParameter, "The parameters behind ? are not well-formed; percent-encode them.")
 	}
-	if hello.User, err = g.cfg.Auth.Identify(query); err != nil {
-		return hello, err
+	a.Identity, err = g.identify(r, query)
+	if a.late = v1 && errors.Is(err, auth.ErrNoCredential); err != nil && !a.late {
+		return a, err
 	}
-	if err := readAfter(&hello, query.Get("after")); err != nil {
-		return hello, err
+	if err := readAfter(&a.Hello, query.Get("after")); err != nil {
+		return a, err
 	}
-	return hello, readHistory(&hello, query.Get("history"))
+	return a, readHistory(&a, query.Get("history"))
+}
+
+// profileOf reads which profile a client has chosen, docs/protocol.md §12.1.
+func profileOf(h http.Header) (v1 bool, err error) {
+	offered := websocket.Protocols(h)
+	if slices.Contains(offered, wire.Protocol) {
+		return true, nil
+	}
+	for _, p := range offered {
+		if strings.HasPrefix(p, "tertulia.") {
+			return false, &session.Refusal{Code: wire.CloseVersion, Err: chat.Errorf(chat.InvalidParameter, "This server speaks the subprotocol %s.", wire.Protocol)}
+		}
+	}
+	return false, nil
+}
+
+// readRoom reads the room of the address. In v1 there need be none.
+func readRoom(a *arrival, r *http.Request) (err error) {
+	id := r.PathValue("room_id")
+	switch {
+	case !a.v1:
+		a.Room, err = chat.ParseRoomID(id)
+	case id != "":
+		a.Room, err = chat.ParseAnyRoomID(id)
+	}
+	a.Room = chat.RoomID(strings.Clone(string(a.Room)))
+	return err
+}
+
+// identify returns who sends the request.
+func (g *Gateway) identify(r *http.Request, query url.Values) (session.Identity, error) {
+	if g.cfg.Tokens != nil {
+		id, err := g.cfg.Tokens.Identify(r)
+		return session.Identity(id), err
+	}
+	user, err := g.cfg.Auth.Identify(query)
+	return session.Identity{Principal: chat.Principal{User: user}}, err
 }
 
 func readAfter(hello *session.Hello, s string) error {
@@ -46,18 +108,18 @@ func readAfter(hello *session.Hello, s string) error {
 	return err
 }
 
-func readHistory(hello *session.Hello, s string) error {
-	switch s {
-	case "":
+func readHistory(a *arrival, s string) error {
+	switch {
+	case s == "":
 		return nil
-	case "events":
-		hello.Replay = true
+	case s == "events" && !a.v1:
+		a.Replay = true
 		return nil
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || !chat.IsCanonicalInteger(s) || n > session.MaxHistory {
 		return chat.Errorf(chat.InvalidParameter, "The parameter history is a number from 0 to %d, or events.", session.MaxHistory)
 	}
-	hello.History = n
+	a.History = n
 	return nil
 }

@@ -101,6 +101,7 @@ func newNodeOn(t testing.TB, parts below, l net.Listener, change ...func(*Config
 	n.Gateway = New(cfg)
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws/{room_id}", n.Gateway)
+	mux.Handle("GET /ws", n.Gateway)
 	n.server.Handler = mux
 	n.dial = func() (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) }
 	if p, ok := l.(*pipeListener); ok {

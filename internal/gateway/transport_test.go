@@ -44,7 +44,7 @@ func dialTCP(t *testing.T) (server, client net.Conn) {
 // transport makes a WebSocket connection's writing end, as a handshake would.
 func transport(t *testing.T, server, client net.Conn, writeTimeout time.Duration) transporttest.Side {
 	n := newTCPNode(t, func(c *Config) { c.WriteTimeout = writeTimeout })
-	c := newConn(n.Gateway, websocket.Upgraded{Conn: server}, "1")
+	c := newConn(n.Gateway, websocket.Upgraded{Conn: server}, new(arrival))
 	if !n.add(c) {
 		t.Fatal("the gateway takes no connection")
 	}

@@ -126,7 +126,7 @@ func TestSeriesDoNotGrow(t *testing.T) {
 	for i := range rooms {
 		id, user := chat.RoomID(fmt.Sprintf("room-%d", i)), chat.User{ID: chat.UserID(fmt.Sprint(i)), Name: "Ana"}
 		out := n.Hub.Connect(discard{}, user.ID, &hub.Dialect{Profile: hub.Seed, Bye: gateway.Framing.Bye})
-		s, err := n.services.Open(context.Background(), out, session.Hello{User: user, Room: id})
+		s, err := n.services.Open(context.Background(), out, session.Hello{Identity: session.Identity{Principal: chat.Principal{User: user}}, Room: id})
 		if err != nil {
 			t.Fatal(err)
 		}

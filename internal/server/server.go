@@ -98,11 +98,13 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 	s.presence = presence.New(presence.Config{Bus: s.bus, Grace: graceOf(&cfg)})
 	s.gateway = gateway.New(gateway.Config{
 		Services: &session.Services{
-			Rooms:    s.rooms,
-			Hub:      s.hub,
-			Presence: s.presence,
-			Framing:  gateway.Framing,
-			Log:      log,
+			Rooms:     s.rooms,
+			Hub:       s.hub,
+			Presence:  s.presence,
+			Framing:   gateway.Framing,
+			Log:       log,
+			Server:    "tertulia/" + observe.ReadBuild().Version,
+			Heartbeat: cfg.WS.PingInterval,
 		},
 		Auth:           s.auth,
 		Proxies:        cfg.TrustedProxies,
@@ -175,6 +177,7 @@ func policyOf(cfg *config.Config) limit.Policy {
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	stats := s.auth.Guard(api.Stats(s.presence))
+	mux.Handle("GET /ws", s.gateway)
 	mux.HandleFunc("GET /ws/{room_id}", func(w http.ResponseWriter, r *http.Request) {
 		if r.PathValue("room_id") == "stats" && r.Header.Get("Upgrade") == "" {
 			stats.ServeHTTP(w, r)

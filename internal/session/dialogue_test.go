@@ -144,6 +144,18 @@ type node struct {
 	clients []*client
 }
 
+// passingLine is a passing event as a line, as its profile has it.
+func passingLine(b []byte, e *chat.Event, p hub.Profile) []byte {
+	frame := wire.AppendEvent(nil, e)
+	if p == hub.V1 {
+		frame = wire.AppendPassing(nil, e)
+	}
+	if len(frame) == 0 {
+		return b
+	}
+	return lines.Text(b, frame)
+}
+
 // inBubble runs f with a node, in a bubble where waiting takes no time.
 func inBubble(t *testing.T, f func(n *node), change ...func(*room.Config)) {
 	t.Helper()
@@ -164,7 +176,7 @@ func inBubble(t *testing.T, f func(n *node), change ...func(*room.Config)) {
 			Log: n.Rooms.Log(),
 			Encode: hub.Encoder{
 				Durable: func(b []byte, e *chat.Event) []byte { return wire.AppendEvent(append(b, '\n'), e) },
-				Passing: func(b []byte, e *chat.Event, _ hub.Profile) []byte { return wire.AppendEvent(append(b, '\n'), e) },
+				Passing: passingLine,
 			},
 			Loops: 2,
 		})
@@ -202,7 +214,7 @@ type client struct {
 	t       *testing.T
 	pipe    *pipe.Pipe
 	conn    *hub.Conn
-	session *Session
+	session Conversation
 	taken   int // bytes of the pipe's
 	left    bool
 
@@ -215,10 +227,17 @@ func (n *node) connect(hello Hello) (*client, error) {
 	n.t.Helper()
 	c := &client{t: n.t, pipe: pipe.New(pipe.Unlimited, 10*time.Second), in: make(chan string, 10_000), ended: make(chan struct{})}
 	c.conn = n.Hub.Connect(c.pipe, hello.User.ID, &hub.Dialect{Bye: n.Framing.Bye})
-	var err error
-	if c.session, err = n.Open(context.Background(), c.conn, hello); err != nil {
+	s, err := n.Open(context.Background(), c.conn, hello)
+	if err != nil {
 		return nil, err
 	}
+	c.begin(n, s)
+	return c, nil
+}
+
+// begin starts the reader of a client.
+func (c *client) begin(n *node, s Conversation) {
+	c.session = s
 	n.clients = append(n.clients, c)
 	go func() {
 		defer close(c.ended)
@@ -226,17 +245,19 @@ func (n *node) connect(hello Hello) (*client, error) {
 			c.session.Receive([]byte(frame))
 		}
 	}()
-	return c, nil
 }
 
 // enter connects to room 1 as a client that comes for the first time, and
 // takes connected.
 func (n *node) enter(user chat.User) *client {
 	n.t.Helper()
-	c := n.open(Hello{User: user, Room: "1", History: 50})
+	c := n.open(Hello{Identity: as(user), Room: "1", History: 50})
 	c.want(`{"type":"connected"}`)
 	return c
 }
+
+// as is who a user is in open mode.
+func as(user chat.User) Identity { return Identity{Principal: chat.Principal{User: user}} }
 
 func (n *node) open(hello Hello) *client {
 	n.t.Helper()

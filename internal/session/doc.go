@@ -55,4 +55,10 @@ type Services struct {
 	Presence *presence.Tracker
 	Framing  Framing
 	Log      *slog.Logger
+	// Watch ends sessions whose credential is revoked; nil ends none.
+	Watch *Watch
+	// Server is what the server calls itself to clients of v1: name/version.
+	Server string
+	// Heartbeat is how often a silent client is pinged.
+	Heartbeat time.Duration
 }

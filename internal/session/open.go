@@ -16,7 +16,7 @@ import (
 
 // Hello is who connects, where to, and from which place in the log.
 type Hello struct {
-	User chat.User
+	Identity
 	Room chat.RoomID
 	// After is the cursor of a client that comes back, nil otherwise.
 	After *chat.Cursor
@@ -27,19 +27,15 @@ type Hello struct {
 	Replay bool
 }
 
-// Session is one client's conversation. Receive and End are called from the
-// connection's reader only.
+// Session is the conversation of one client of the seed profile.
 type Session struct {
+	dialogue
+
 	// Fixed after construction.
-	srv   *Services
-	conn  *hub.Conn
-	user  chat.User
+	by    chat.Principal
 	room  chat.RoomID
 	sub   *hub.Sub
 	visit *presence.Visit
-
-	replies replies
-	faults  faults
 
 	typing *typing // owned by the reader; nil until the client has typed
 }
@@ -47,9 +43,6 @@ type Session struct {
 // Open attaches conn to a room and tells the client so. On an error nothing
 // is attached; [Farewell] turns it into the last frames of the connection.
 func (srv *Services) Open(ctx context.Context, conn *hub.Conn, hello Hello) (*Session, error) {
-	if _, err := srv.Rooms.Enter(ctx, chat.Principal{User: hello.User}, hello.Room); err != nil {
-		return nil, err
-	}
 	sub, at, err := srv.Hub.Attach(ctx, conn, hello.Room, hub.AttachOptions{
 		After:       hello.After,
 		Recent:      hello.History,
@@ -58,8 +51,14 @@ func (srv *Services) Open(ctx context.Context, conn *hub.Conn, hello Hello) (*Se
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{srv: srv, conn: conn, user: hello.User, room: hello.Room, sub: sub}
-	s.replies.init(conn, srv.Framing.Text)
+	// After Attach, so that a removal in between is not missed.
+	if _, err := srv.Rooms.Enter(ctx, hello.Principal, hello.Room); err != nil {
+		sub.Detach()
+		return nil, err
+	}
+	s := &Session{by: hello.Principal, room: hello.Room, sub: sub}
+	s.init(srv, conn)
+	s.life.begin(hello.Identity, srv.Watch, s.dismiss)
 	here, visit := srv.Presence.Join(hello.Room, hello.User)
 	s.visit = visit
 	s.greet(hello, at, here)
@@ -78,8 +77,8 @@ func (s *Session) greet(hello Hello, at hub.Attached, here presence.Snapshot) {
 		Active:      here.Users,
 		ActiveCount: here.Count,
 	}
-	if !slices.ContainsFunc(here.Users, func(u chat.User) bool { return u.ID == s.user.ID }) {
-		c.Active = append(c.Active, s.user) // beyond the list of a large room
+	if !slices.ContainsFunc(here.Users, func(u chat.User) bool { return u.ID == s.by.User.ID }) {
+		c.Active = append(c.Active, s.by.User) // beyond the list of a large room
 	}
 	if hello.After != nil {
 		c.Resume = &wire.Resume{Reason: gapReasons[at.Gap], From: at.From, To: at.To}
@@ -109,6 +108,7 @@ var gapReasons = [...]string{
 // End is called once, when nothing more is read. clean says that the client
 // closed the connection with a close frame.
 func (s *Session) End(clean bool) {
+	s.life.end()
 	if s.typing != nil {
 		s.typing.stop()
 	}
@@ -126,9 +126,23 @@ func (srv *Services) Farewell(err error, attrs ...any) []byte {
 	} else {
 		srv.Log.Debug("refuse a connection", append(attrs, "code", told.Code)...)
 	}
+	code := closeCode(told.Code)
+	if r, ok := errors.AsType[*Refusal](err); ok {
+		code = r.Code
+	}
 	b := srv.Framing.Text(nil, wire.AppendError(nil, "", "", told))
-	return srv.Framing.Close(b, closeCode(told.Code), string(told.Code))
+	return srv.Framing.Close(b, code, string(told.Code))
 }
+
+// Refusal is an error with a close code of its own, for [Services.Farewell].
+type Refusal struct {
+	Code wire.CloseCode
+	Err  error
+}
+
+func (r *Refusal) Error() string { return r.Err.Error() }
+
+func (r *Refusal) Unwrap() error { return r.Err }
 
 // asError is what a client is told about err.
 func asError(err error) *chat.Error {
@@ -154,8 +168,12 @@ func closeCode(c chat.Code) wire.CloseCode {
 		return wire.CloseInternal
 	case chat.TooManyConnections:
 		return wire.CloseTooManyConnections
-	case chat.Forbidden:
-		return wire.CloseOrigin // nothing else is forbidden on connecting so far
+	case chat.Forbidden, chat.Banned:
+		return wire.CloseRemoved
+	case chat.Unauthenticated:
+		return wire.CloseUnauthenticated
+	case chat.TokenExpired:
+		return wire.CloseExpired
 	}
 	return wire.CloseBadRequest
 }

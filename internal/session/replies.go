@@ -24,6 +24,9 @@ type replies struct {
 // slot is the place of one reply. frame is nil until it is filled.
 type slot struct{ frame []byte }
 
+// noReply fills a place whose command is not answered.
+var noReply = []byte{}
+
 // keptSlots is how much memory for places an idle session keeps.
 const keptSlots = 4
 
@@ -68,32 +71,54 @@ func (r *replies) later(a appender) {
 	r.fill(r.reserve(), a)
 }
 
+// settle returns when no reply is waited for any more. Only the goroutine that
+// reserves places calls it.
+func (r *replies) settle() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.slots) > 0 {
+		r.waitFreed()
+	}
+}
+
+// waitFreed waits until places are freed. The caller holds mu, which is let go
+// of meanwhile.
+func (r *replies) waitFreed() {
+	freed := make(chan struct{})
+	r.freed = freed
+	r.mu.Unlock()
+	<-freed
+	r.mu.Lock()
+}
+
 // reserve takes the place of the next reply. It waits while maxInFlight are
 // taken.
 func (r *replies) reserve() (place uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for len(r.slots) >= maxInFlight {
-		freed := make(chan struct{})
-		r.freed = freed
-		r.mu.Unlock()
-		<-freed
-		r.mu.Lock()
+		r.waitFreed()
 	}
 	r.slots = append(r.slots, slot{})
 	return r.first + uint64(len(r.slots)) - 1
 }
 
-// fill gives a place its reply, and sends what has become due. It may be
-// called from any goroutine, once for each place.
+// fill gives a place its reply, nil for none, and sends what has become due.
+// It may be called from any goroutine, once for each place.
 func (r *replies) fill(place uint64, a appender) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if place != r.first {
+	switch {
+	case place == r.first && a != nil:
+		r.send(a)
+	case place == r.first:
+	case a == nil:
+		r.slots[place-r.first].frame = noReply
+		return
+	default:
 		r.slots[place-r.first].frame = r.text(nil, a(nil))
 		return
 	}
-	r.send(a)
 	due := 1
 	for due < len(r.slots) && r.slots[due].frame != nil {
 		r.conn.Reply(r.slots[due].frame)

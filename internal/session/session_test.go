@@ -28,7 +28,7 @@ const (
 // before the author's own copy.
 func TestFirstConversation(t *testing.T) {
 	inBubble(t, func(n *node) {
-		a := n.open(Hello{User: ana, Room: "1", History: 50})
+		a := n.open(Hello{Identity: as(ana), Room: "1", History: 50})
 		a.want(`{"type":"connected","room":"1","data":{"room_id":1,"active_users":[{"user_id":1,"username":"Ana"}],"active_count":1,"head":0,"history":[]}}`)
 		a.wantIdle(time.Minute) // nothing unsolicited
 		a.send(`{"type":"message","content":"Hola","id":"r1","nonce":"n1"}`)
@@ -149,7 +149,7 @@ func TestTooManyErrorsBehindPosts(t *testing.T) {
 			t.Errorf("the answers are %q, want message_sent, %d errors and the close frame", replies, errorsAllowed)
 		}
 		a.leave(false)
-		b := n.open(Hello{User: bob, Room: "1", History: 50})
+		b := n.open(Hello{Identity: as(bob), Room: "1", History: 50})
 		b.want(`{"type":"connected","data":{"head":1}}`)
 		b.leave(true)
 	})
@@ -278,7 +278,7 @@ func TestJoiningAndLeaving(t *testing.T) {
 		b := n.enter(bob)
 		a := n.enter(ana)
 		b.want(joined)
-		tab := n.open(Hello{User: ana, Room: "1"})
+		tab := n.open(Hello{Identity: as(ana), Room: "1"})
 		tab.want(`{"type":"connected","data":{"active_count":2,"active_users":[{"user_id":2},{"user_id":1}]}}`)
 		a.send(message("hola"))
 		a.want(`{"type":"message_sent"}`, `{"type":"message","seq":1}`)
@@ -298,7 +298,7 @@ func TestJoiningAndLeaving(t *testing.T) {
 		a.leave(false)
 		b.after(10*time.Second, left)
 
-		other := n.open(Hello{User: ana, Room: "2"})
+		other := n.open(Hello{Identity: as(ana), Room: "2"})
 		other.want(`{"type":"connected","room":"2","data":{"active_count":1}}`)
 		b.wantIdle(time.Minute) // another room
 		other.leave(true)
@@ -312,7 +312,7 @@ func TestLargeRoom(t *testing.T) {
 		const users = 250
 		crowd := make([]*client, users)
 		for i := range crowd {
-			crowd[i] = n.open(Hello{User: chat.User{ID: chat.UserID(fmt.Sprint(i)), Name: "u"}, Room: "1"})
+			crowd[i] = n.open(Hello{Identity: as(chat.User{ID: chat.UserID(fmt.Sprint(i)), Name: "u"}), Room: "1"})
 		}
 		synctest.Wait()
 		last := crowd[users-1]
@@ -336,14 +336,14 @@ func TestHistory(t *testing.T) {
 			a.send(message(fmt.Sprint("m", i+1)))
 			a.want(`{"type":"message_sent"}`, `{"type":"message"}`)
 		}
-		b := n.open(Hello{User: bob, Room: "1", History: 3})
+		b := n.open(Hello{Identity: as(bob), Room: "1", History: 3})
 		b.want(`{"type":"connected","data":{"head":5,"history":[{"seq":3,"content":"m3","user_id":1},{"seq":4,"content":"m4"},{"seq":5,"content":"m5"}]}}`)
 		a.want(`{"type":"user_joined"}`)
 		a.send(message("m6"))
 		b.want(`{"type":"message","seq":6}`) // without gap and without overlap
 		b.leave(true)
 
-		c := n.open(Hello{User: chat.User{ID: "3", Name: "Carla"}, Room: "1", History: 2, Replay: true})
+		c := n.open(Hello{Identity: as(chat.User{ID: "3", Name: "Carla"}), Room: "1", History: 2, Replay: true})
 		c.want(`{"type":"connected","data":{"head":6,"history":[]}}`)
 		for _, want := range []string{"m5", "m6"} {
 			got := c.next()
@@ -377,7 +377,7 @@ func TestJoiningWhileConnecting(t *testing.T) {
 				_, carla = n.Presence.Join("1", chat.User{ID: "3", Name: "Carla"})
 			}
 		}
-		b := n.open(Hello{User: bob, Room: "1", History: posts})
+		b := n.open(Hello{Identity: as(bob), Room: "1", History: posts})
 		b.want(`{"type":"connected","data":{"active_users":[{"username":"Carla"},{"username":"Bob"}]}}`)
 		b.wantIdle(time.Minute)
 		if carla == nil {
@@ -397,7 +397,7 @@ func TestHistoryIsBoundedInBytes(t *testing.T) {
 			a.send(message(strings.Repeat("x", 16000)))
 			a.want(`{"type":"message_sent"}`, `{"type":"message"}`)
 		}
-		b := n.open(Hello{User: bob, Room: "1", History: 200})
+		b := n.open(Hello{Identity: as(bob), Room: "1", History: 200})
 		got := b.next()
 		var frame wireConnected
 		frame.read(t, got)
@@ -455,7 +455,7 @@ func TestResume(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return n.open(Hello{User: ana, Room: "1", After: &after, History: 2})
+			return n.open(Hello{Identity: as(ana), Room: "1", After: &after, History: 2})
 		}
 		a = resume(cursors[1])
 		a.want(`{"type":"connected","data":{"resumed":true,"head":4,"history":[],"cursor":"`+cursors[1]+`"}}`,
@@ -509,13 +509,13 @@ func TestStoreThatFails(t *testing.T) {
 func TestFarewell(t *testing.T) {
 	inBubble(t, func(n *node) {
 		n.store.fail(store.ErrUnavailable)
-		_, unreadable := n.connect(Hello{User: ana, Room: "1"})
+		_, unreadable := n.connect(Hello{Identity: as(ana), Room: "1"})
 		n.store.fail(store.ErrBroken)
-		_, broken := n.connect(Hello{User: ana, Room: "1"})
+		_, broken := n.connect(Hello{Identity: as(ana), Room: "1"})
 		n.store.fail(nil)
-		_, missing := n.connect(Hello{User: ana, Room: "2"})
+		_, missing := n.connect(Hello{Identity: as(ana), Room: "2"})
 		n.Hub.Close()
-		_, stopping := n.connect(Hello{User: ana, Room: "1"})
+		_, stopping := n.connect(Hello{Identity: as(ana), Room: "1"})
 		for _, c := range []struct {
 			err    error
 			code   chat.Code
@@ -526,7 +526,11 @@ func TestFarewell(t *testing.T) {
 			{broken, chat.StoreUnavailable, 4005, true},
 			{missing, chat.RoomNotFound, 4504, false},
 			{stopping, chat.ShuttingDown, 4000, false},
-			{chat.Errorf(chat.Forbidden, "no"), chat.Forbidden, 4511, false},
+			{&Refusal{Code: wire.CloseOrigin, Err: chat.Errorf(chat.Forbidden, "no")}, chat.Forbidden, 4511, false},
+			{chat.Errorf(chat.Forbidden, "no"), chat.Forbidden, 4503, false},
+			{chat.Errorf(chat.Banned, "no"), chat.Banned, 4503, false},
+			{chat.Errorf(chat.Unauthenticated, "no"), chat.Unauthenticated, 4501, false},
+			{chat.Errorf(chat.TokenExpired, "no"), chat.TokenExpired, 4003, false},
 			{chat.Errorf(chat.InvalidRoom, "no"), chat.InvalidRoom, 4500, false},
 			{chat.Errorf(chat.ReservedRoom, "no"), chat.ReservedRoom, 4500, false},
 			{chat.Errorf(chat.MissingParameter, "no"), chat.MissingParameter, 4500, false},

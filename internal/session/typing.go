@@ -6,12 +6,16 @@ import (
 	"time"
 
 	"tertulia/chat"
+	"tertulia/internal/room"
 	"tertulia/wire"
 )
 
 // typing is whether the others are shown this user as typing.
 type typing struct {
-	session *Session
+	// Fixed after construction.
+	rooms *room.Service
+	by    chat.Principal
+	room  chat.RoomID
 
 	// mu is held while the state is passed on, so that the others see its
 	// changes in order.
@@ -24,14 +28,15 @@ type typing struct {
 
 func (s *Session) setTyping(on bool) {
 	if s.typing == nil {
-		s.typing = &typing{session: s}
+		s.typing = &typing{rooms: s.srv.Rooms, by: s.by, room: s.room}
 	}
-	s.typing.set(on)
+	_ = s.typing.set(on) // the seed profile answers nothing to typing
 }
 
 // set passes the state on if it has changed, or was passed on a while ago. A
-// state that the client does not repeat ends by itself.
-func (t *typing) set(on bool) {
+// state that the client does not repeat ends by itself. The error says that the
+// user may not post.
+func (t *typing) set(on bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stopTimer()
@@ -42,8 +47,9 @@ func (t *typing) set(on bool) {
 	}
 	if on != t.on || now.Sub(t.at) >= typingEvery {
 		t.on, t.at = on, now
-		t.pass()
+		return t.pass()
 	}
+	return nil
 }
 
 // lapse runs when the client has not repeated its state. It may come late,
@@ -68,7 +74,7 @@ func (t *typing) end() {
 	t.stopTimer()
 	if t.on {
 		t.on = false
-		t.pass()
+		_ = t.pass() // what is not taken back expires
 	}
 }
 
@@ -79,6 +85,11 @@ func (t *typing) stopTimer() {
 	}
 }
 
-func (t *typing) pass() {
-	_ = t.session.srv.Rooms.Typing(context.Background(), chat.Principal{User: t.session.user}, t.session.room, t.on)
+// typingPatience bounds what a look at the user's rights may take.
+const typingPatience = time.Second
+
+func (t *typing) pass() error {
+	ctx, cancel := context.WithTimeout(context.Background(), typingPatience)
+	defer cancel()
+	return t.rooms.Typing(ctx, t.by, t.room, t.on)
 }

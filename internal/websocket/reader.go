@@ -129,6 +129,10 @@ func NewReader(src io.Reader, early []byte, side Side, limits Limits) *Reader {
 // it is for the reading goroutine.
 func (r *Reader) SetIdle(d time.Duration) { r.limits.Idle = d }
 
+// SetMaxMessageBytes changes [Limits].MaxMessageBytes for the messages that
+// have not begun. Like Next, it is for the reading goroutine.
+func (r *Reader) SetMaxMessageBytes(n int) { r.limits.MaxMessageBytes = n }
+
 // Arm sets the deadline that the next wait needs now. Setting one takes more
 // stack than waiting for bytes does: a caller that arms before it starts the
 // goroutine that calls Next lets that goroutine wait on its initial stack. Like

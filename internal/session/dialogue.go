@@ -1,0 +1,49 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+
+	"tertulia/chat"
+	"tertulia/internal/hub"
+	"tertulia/wire"
+)
+
+// Conversation is a session of either profile, as its connection sees it.
+// Receive and End are called from the connection's reader only.
+type Conversation interface {
+	// Receive takes one message from the client. It returns when the next may
+	// be read. Nothing of frame is kept.
+	Receive(frame []byte)
+	// End is called once, when nothing more is read. clean says that the
+	// client closed the connection with a close frame.
+	End(clean bool)
+}
+
+// dialogue is what sessions of both profiles have.
+type dialogue struct {
+	srv  *Services // fixed
+	conn *hub.Conn // fixed
+
+	replies replies
+	faults  faults
+	life    life
+}
+
+func (d *dialogue) init(srv *Services, conn *hub.Conn) {
+	d.srv, d.conn = srv, conn
+	d.replies.init(conn, srv.Framing.Text)
+}
+
+func (d *dialogue) logReceived(room chat.RoomID, user chat.UserID, cmd *wire.Command) {
+	if d.srv.Log.Enabled(context.Background(), slog.LevelDebug) {
+		d.srv.Log.Debug("message received", "conn_id", d.conn.ID(), "room_id", room, "user_id", user, "nonce", cmd.Nonce, "bytes", len(cmd.Content))
+	}
+}
+
+// dismiss ends the connection because of told, which the client is given
+// first. It may be called from any goroutine.
+func (d *dialogue) dismiss(told *chat.Error) {
+	d.replies.send(func(b []byte) []byte { return wire.AppendError(b, "", "", told) })
+	d.conn.Close(d.srv.Framing.Close(nil, closeCode(told.Code), string(told.Code)))
+}

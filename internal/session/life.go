@@ -1,0 +1,189 @@
+package session
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"tertulia/chat"
+)
+
+// Identity is who a client is, and how long that holds.
+type Identity struct {
+	chat.Principal
+	// ExpiresAt is when the credential ends, zero for never.
+	ExpiresAt time.Time
+	// IssuedAt is when it was made, zero for what cannot be revoked.
+	IssuedAt time.Time
+	// TokenID and Issuer are its jti and iss, empty if it has none.
+	TokenID string
+	Issuer  string
+}
+
+// life ends a session with its credential.
+type life struct {
+	dismiss func(*chat.Error)
+	watch   *Watch // nil: credentials are not revoked
+
+	mu     sync.Mutex
+	id     Identity
+	expire *time.Timer // nil for a credential that does not end
+	over   bool
+}
+
+var (
+	errExpired = chat.Errorf(chat.TokenExpired, "The token has expired; get a new one and connect again.")
+	errRevoked = chat.Errorf(chat.Unauthenticated, "The token is no longer good; get a new one.")
+)
+
+// begin has the session end with its credential.
+func (l *life) begin(id Identity, watch *Watch, dismiss func(*chat.Error)) {
+	l.dismiss, l.watch = dismiss, watch
+	l.renew(id)
+	watch.add(l)
+}
+
+// renew puts another credential in the place of the one so far.
+func (l *life) renew(id Identity) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.expire != nil {
+		l.expire.Stop()
+		l.expire = nil
+	}
+	if l.id = id; !id.ExpiresAt.IsZero() && !l.over {
+		l.expire = time.AfterFunc(time.Until(id.ExpiresAt), func() { l.lapse(id.ExpiresAt) })
+	}
+}
+
+// lapse runs when a credential has ended. It may come late, when another has
+// just been put in its place.
+func (l *life) lapse(at time.Time) {
+	l.mu.Lock()
+	current := l.id.ExpiresAt.Equal(at) && !l.over
+	l.mu.Unlock()
+	if current {
+		l.dismiss(errExpired)
+	}
+}
+
+// end is called with the session's End, also if life never began.
+func (l *life) end() {
+	l.watch.remove(l)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+	if l.expire != nil {
+		l.expire.Stop()
+	}
+}
+
+func (l *life) identity() Identity {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.id
+}
+
+// recheckEvery is how often the credentials of open sessions are looked at
+// again: a revocation that was not heard of takes effect within it
+// (docs/protocol.md §20).
+const recheckEvery = 10 * time.Second
+
+// Watch looks after the credentials of all sessions, with one goroutine. A nil
+// Watch watches nothing. Its methods may be called from any goroutine.
+type Watch struct {
+	recheck func(context.Context, Identity) error
+	cancel  context.CancelFunc
+	ended   chan struct{}
+
+	mu    sync.Mutex
+	lives map[*life]struct{}
+}
+
+// NewWatch starts a watch; Close ends it. recheck returns a *chat.Error with
+// code chat.Unauthenticated or chat.TokenExpired for an identity that does not
+// hold any more; any other error leaves its session open.
+func NewWatch(recheck func(context.Context, Identity) error) *Watch {
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &Watch{recheck: recheck, cancel: cancel, ended: make(chan struct{}), lives: make(map[*life]struct{})}
+	go w.run(ctx)
+	return w
+}
+
+// Close ends the watch and waits for its goroutine.
+func (w *Watch) Close() {
+	if w != nil {
+		w.cancel()
+		<-w.ended
+	}
+}
+
+func (w *Watch) run(ctx context.Context) {
+	defer close(w.ended)
+	tick := time.NewTicker(recheckEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			for _, l := range w.all() {
+				w.look(ctx, l)
+			}
+		}
+	}
+}
+
+func (w *Watch) look(ctx context.Context, l *life) {
+	id := l.identity()
+	if id.IssuedAt.IsZero() || ctx.Err() != nil {
+		return
+	}
+	err := w.recheck(ctx, id)
+	if err == nil {
+		return
+	}
+	if told := asError(err); told.Code == chat.Unauthenticated || told.Code == chat.TokenExpired {
+		l.dismiss(told)
+	}
+}
+
+// Revoke ends the sessions of a user that were let in with a credential issued
+// before an instant; with tokenID not empty, only those let in with that token.
+func (w *Watch) Revoke(user chat.UserID, tokenID string, before time.Time) {
+	for _, l := range w.all() {
+		id := l.identity()
+		if id.User.ID == user && !id.IssuedAt.IsZero() && (tokenID == "" && id.IssuedAt.Before(before) || tokenID != "" && id.TokenID == tokenID) {
+			l.dismiss(errRevoked)
+		}
+	}
+}
+
+func (w *Watch) all() []*life {
+	if w == nil {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lives := make([]*life, 0, len(w.lives))
+	for l := range w.lives {
+		lives = append(lives, l)
+	}
+	return lives
+}
+
+func (w *Watch) add(l *life) {
+	if w != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.lives[l] = struct{}{}
+	}
+}
+
+func (w *Watch) remove(l *life) {
+	if w != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.lives, l)
+	}
+}
