@@ -35,6 +35,7 @@ type Server struct {
 	cfg    config.Config
 	log    *slog.Logger
 	auth   auth.Open
+	tokens *auth.Authenticator // nil in open mode
 	limits *limit.Limiter
 
 	// In the order in which they start; Run stops them in the reverse one.
@@ -43,6 +44,7 @@ type Server struct {
 	rooms    *room.Service
 	hub      *hub.Hub
 	presence *presence.Tracker
+	watch    *session.Watch // nil in open mode
 	gateway  *gateway.Gateway
 	health   *observe.Health
 	metrics  *metrics.Metrics
@@ -62,7 +64,7 @@ const (
 
 // New opens the data folder and the listener, and starts everything but
 // serving. The caller calls Run. Errors are those of sqlite.Open and
-// net.Listen, and a *CertificateError.
+// net.Listen, a *CertificateError, and those of auth.New.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, error) {
 	st, err := sqlite.Open(ctx, sqlite.Config{Dir: cfg.DataDir})
 	if err != nil {
@@ -76,8 +78,12 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 	if err != nil {
 		return nil, errors.Join(err, listener.Close(), st.Close())
 	}
-	s := &Server{cfg: cfg, log: log, store: st, listener: listener, broken: make(chan error, 1)}
-	s.auth = auth.Open{Anywhere: cfg.Auth.AllowOpenOnAnyAddress}
+	tokens, err := tokensOf(&cfg, st, log)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close(), st.Close())
+	}
+	s := &Server{cfg: cfg, log: log, tokens: tokens, store: st, listener: listener, broken: make(chan error, 1)}
+	s.auth = auth.Open{Anywhere: cfg.Auth.AllowOpenOnAnyAddress || tokens != nil}
 	s.limits = limit.New(policyOf(&cfg))
 	s.bus = local.New()
 	s.rooms = room.New(room.Config{
@@ -96,6 +102,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 		Logger: log,
 	})
 	s.presence = presence.New(presence.Config{Bus: s.bus, Grace: graceOf(&cfg)})
+	s.watch = watchOf(tokens, s.bus, log)
 	s.gateway = gateway.New(gateway.Config{
 		Services: &session.Services{
 			Rooms:     s.rooms,
@@ -105,8 +112,10 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 			Log:       log,
 			Server:    "tertulia/" + observe.ReadBuild().Version,
 			Heartbeat: cfg.WS.PingInterval,
+			Watch:     s.watch,
 		},
 		Auth:           s.auth,
+		Tokens:         tokens,
 		Proxies:        cfg.TrustedProxies,
 		Origins:        peer.Origins{Any: cfg.Local(), Listed: cfg.Origins},
 		Limits:         s.limits,
@@ -258,8 +267,12 @@ func (s *Server) stop(serving chan error) error {
 	<-serving
 	s.health.Close()
 	s.gateway.Close()
+	s.watch.Close()
 	s.presence.Close()
 	s.hub.Close()
 	errs = append(errs, s.rooms.Close(), s.bus.Close(), s.store.Close())
+	if s.tokens != nil {
+		s.tokens.Close()
+	}
 	return errors.Join(errs...)
 }

@@ -24,6 +24,7 @@ type Identity struct {
 type life struct {
 	dismiss func(*chat.Error)
 	watch   *Watch // nil: credentials are not revoked
+	deaf    func() // ends the listening for revocations
 
 	mu     sync.Mutex
 	id     Identity
@@ -41,6 +42,18 @@ func (l *life) begin(id Identity, watch *Watch, dismiss func(*chat.Error)) {
 	l.dismiss, l.watch = dismiss, watch
 	l.renew(id)
 	watch.add(l)
+	l.deaf = watch.listenFor(l)
+}
+
+// hear is told that a user's credentials issued before an instant are void, or
+// the one with this id.
+func (l *life) hear(tokenID string, before time.Time) {
+	id := l.identity()
+	switch {
+	case id.IssuedAt.IsZero(): // cannot be revoked
+	case tokenID != "" && tokenID == id.TokenID, tokenID == "" && id.IssuedAt.Before(before):
+		l.dismiss(errRevoked)
+	}
 }
 
 // renew puts another credential in the place of the one so far.
@@ -70,6 +83,9 @@ func (l *life) lapse(at time.Time) {
 // end is called with the session's End, also if life never began.
 func (l *life) end() {
 	l.watch.remove(l)
+	if l.deaf != nil {
+		l.deaf()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.over = true
@@ -93,6 +109,7 @@ const recheckEvery = 10 * time.Second
 // Watch watches nothing. Its methods may be called from any goroutine.
 type Watch struct {
 	recheck func(context.Context, Identity) error
+	listen  Listen
 	cancel  context.CancelFunc
 	ended   chan struct{}
 
@@ -100,12 +117,17 @@ type Watch struct {
 	lives map[*life]struct{}
 }
 
+// Listen has heard called for each revocation of a user that becomes known, on
+// any node: of the token with an id, or, if that is empty, of all that were
+// issued before an instant. stop ends that; it is not called from heard.
+type Listen func(user chat.UserID, heard func(tokenID string, before time.Time)) (stop func())
+
 // NewWatch starts a watch; Close ends it. recheck returns a *chat.Error with
 // code chat.Unauthenticated or chat.TokenExpired for an identity that does not
 // hold any more; any other error leaves its session open.
-func NewWatch(recheck func(context.Context, Identity) error) *Watch {
+func NewWatch(recheck func(context.Context, Identity) error, listen Listen) *Watch {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &Watch{recheck: recheck, cancel: cancel, ended: make(chan struct{}), lives: make(map[*life]struct{})}
+	w := &Watch{recheck: recheck, listen: listen, cancel: cancel, ended: make(chan struct{}), lives: make(map[*life]struct{})}
 	go w.run(ctx)
 	return w
 }
@@ -148,15 +170,12 @@ func (w *Watch) look(ctx context.Context, l *life) {
 	}
 }
 
-// Revoke ends the sessions of a user that were let in with a credential issued
-// before an instant; with tokenID not empty, only those let in with that token.
-func (w *Watch) Revoke(user chat.UserID, tokenID string, before time.Time) {
-	for _, l := range w.all() {
-		id := l.identity()
-		if id.User.ID == user && !id.IssuedAt.IsZero() && (tokenID == "" && id.IssuedAt.Before(before) || tokenID != "" && id.TokenID == tokenID) {
-			l.dismiss(errRevoked)
-		}
+// listenFor lets l hear of revocations until the returned function is called.
+func (w *Watch) listenFor(l *life) (stop func()) {
+	if w == nil || l.identity().IssuedAt.IsZero() {
+		return func() {}
 	}
+	return w.listen(l.identity().User.ID, l.hear)
 }
 
 func (w *Watch) all() []*life {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -306,12 +307,27 @@ func TestV1Expiry(t *testing.T) {
 func TestRevocation(t *testing.T) {
 	inBubble(t, func(n *node) {
 		var void atomic.Value // chat.UserID
+		var stopped atomic.Int32
+		var mu sync.Mutex
+		heard := map[chat.UserID][]func(string, time.Time){}
 		n.Watch = NewWatch(func(_ context.Context, id Identity) error {
 			if id.User.ID == void.Load() {
 				return chat.Errorf(chat.Unauthenticated, "void")
 			}
 			return errors.New("the store is away")
+		}, func(user chat.UserID, h func(string, time.Time)) func() {
+			mu.Lock()
+			defer mu.Unlock()
+			heard[user] = append(heard[user], h)
+			return func() { stopped.Add(1) }
 		})
+		revoke := func(user chat.UserID, tokenID string, before time.Time) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, h := range heard[user] {
+				h(tokenID, before)
+			}
+		}
 		defer n.Watch.Close()
 		issued := func(u chat.User, token string) Identity {
 			id := as(u)
@@ -321,9 +337,9 @@ func TestRevocation(t *testing.T) {
 		a, b := n.dialAs(HelloV1{Identity: issued(ana, "t1")}), n.open(Hello{Identity: issued(bob, "t2"), Room: "1"})
 		b.want(`{"type":"connected"}`)
 		other := n.dialAs(HelloV1{Identity: issued(ana, "t3")})
-		n.Watch.Revoke(ana.ID, "t1", time.Time{})
+		revoke(ana.ID, "t1", time.Time{})
 		a.want(`{"type":"error","code":"unauthenticated"}`, "close 4501 unauthenticated")
-		n.Watch.Revoke(ana.ID, "", time.Now())
+		revoke(ana.ID, "", time.Now()) // issued at that instant, not before
 		other.wantIdle(9 * time.Second)
 		void.Store(bob.ID)
 		time.Sleep(10 * time.Second)
@@ -331,6 +347,9 @@ func TestRevocation(t *testing.T) {
 		other.wantIdle(time.Minute)
 		for _, c := range []*client{a, b, other} {
 			c.leave(false)
+		}
+		if got := stopped.Load(); got != 3 {
+			t.Errorf("%d of 3 sessions listen no more", got)
 		}
 	})
 }
