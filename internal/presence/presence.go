@@ -43,6 +43,9 @@
 //   - somebody who was never on the list, came and went unannounced; somebody
 //     who moved up is announced like any other, before he is said to leave.
 //
+// While that is so, the number of users is published once a second if it has
+// changed, as [chat.KindPresenceCount]; named events carry it too.
+//
 // If users leave in an order that has nothing to do with that of their
 // coming, a leave in a room of n costs 2 × ListCap / n events.
 //

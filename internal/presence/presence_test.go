@@ -63,6 +63,10 @@ func (l *listener) take() string {
 func format(events []chat.Event) string {
 	var words []string
 	for _, e := range events {
+		if e.Kind == chat.KindPresenceCount {
+			words = append(words, fmt.Sprintf("#%d", e.Count))
+			continue
+		}
 		sign := map[chat.Kind]string{chat.KindUserJoined: "+", chat.KindUserLeft: "-"}[e.Kind]
 		words = append(words, fmt.Sprintf("%d %s%s", e.Version, sign, e.Actor.Name))
 	}
@@ -218,7 +222,7 @@ func TestEventIsComplete(t *testing.T) {
 		ana := chat.User{ID: "1", Name: "Ana"}
 		f.Join(room1, ana)
 		want := chat.Event{
-			Room: room1, Kind: chat.KindUserJoined, Actor: ana, Version: 1,
+			Room: room1, Kind: chat.KindUserJoined, Actor: ana, Version: 1, Count: 1,
 			At: time.Date(2000, 1, 1, 0, 0, 0, 1e6, time.UTC),
 		}
 		if got := f.heard.all(); len(got) != 1 || got[0].At.Location() != time.UTC || fmt.Sprint(got[0]) != fmt.Sprint(want) {
@@ -291,8 +295,12 @@ func TestLargeRoom(t *testing.T) {
 		}, "c e", 2},
 		{"grace behind and on the list", []step{
 			{"a/1", "1 +a"}, {"b/1", "2 +b"}, {"c/1", "3 +c"}, {"d/1", ""},
-			{"d/1 is cut", ""}, {"1s", ""}, {"a/1 is cut", ""}, {"9s", ""}, {"1s", "4 -a"},
+			{"d/1 is cut", ""}, {"2s", "#4"}, {"a/1 is cut", ""}, {"8s", ""}, {"1s", "#3"}, {"1s", "4 -a"},
 		}, "b c", 2},
+		{"the number is told once a second, and last", []step{
+			{"a/1", "1 +a"}, {"b/1", "2 +b"}, {"c/1", "3 +c"}, {"d/1", ""}, {"e/1", ""}, {"999ms", ""}, {"1ms", "#5"},
+			{"e/1 leaves", ""}, {"f/1", ""}, {"1s", "#5"}, {"1m", ""}, {"f/1 leaves", ""}, {"d/1 leaves", ""}, {"c/1 leaves", "4 -c"}, {"1m", ""},
+		}, "a b", 2},
 		{"twelve changes are enough to wait", []step{
 			{"a/1", "1 +a"}, {"b/1", "2 +b"}, {"c/1", "3 +c"}, {"d/1", ""},
 			{"a/1 leaves", ""}, {"a/1", ""}, {"b/1 leaves", ""}, {"b/1", ""}, {"c/1 leaves", ""}, {"c/1", ""},
@@ -330,11 +338,16 @@ func TestLargeRoomStorm(t *testing.T) {
 			t.Fatalf("join %d: count %d, list of %d, want %d, %d", i, s.Count, len(s.Users), i+1, min(i+1, DefaultListCap))
 		}
 	}
-	if got := len(f.heard.all()); got != DefaultListCap {
+	named := slices.DeleteFunc(f.heard.all(), func(e chat.Event) bool { return e.Kind == chat.KindPresenceCount })
+	if got := len(named); got != DefaultListCap {
 		t.Errorf("1,000 joins published %d events, want %d", got, DefaultListCap)
 	}
 	batches := 0
-	if _, err := f.bus.Subscribe(t.Context(), bus.RoomTopic(room1), func([]chat.Event) { batches++ }); err != nil {
+	if _, err := f.bus.Subscribe(t.Context(), bus.RoomTopic(room1), func(events []chat.Event) {
+		if events[0].Kind != chat.KindPresenceCount {
+			batches++
+		}
+	}); err != nil {
 		t.Fatal(err)
 	}
 	for _, v := range visits[:users-DefaultListCap] {

@@ -35,8 +35,9 @@ type room struct {
 	sessions int
 	attached int // users with a session
 
-	version uint64   // of the list
-	waiting []change // the last versions, not yet published
+	version uint64      // of the list
+	waiting []change    // the last versions, not yet published
+	count   *time.Timer // set while the number of users is to be published
 }
 
 // person is a user in a room.
@@ -103,6 +104,7 @@ func (r *room) enter(p *person) {
 		if r.beyond == nil {
 			r.beyond = p
 		}
+		r.recount()
 		return
 	}
 	r.list(p)
@@ -125,8 +127,11 @@ func (r *room) exit(p *person) {
 	}
 	if r.users < r.tracker.listCap || len(r.waiting) >= r.tracker.maxWait {
 		r.publish()
+	} else {
+		r.recount()
 	}
 	if r.users == 0 {
+		r.stopCount()
 		r.tracker.forget(r)
 	}
 }
@@ -150,6 +155,7 @@ func (r *room) publish() {
 	if len(waiting) == 0 || r.tracker.closed.Load() {
 		return
 	}
+	r.stopCount() // these tell it as well
 	events := make([]chat.Event, len(waiting))
 	at := time.Now().UTC().Truncate(time.Millisecond)
 	before := r.version - uint64(len(waiting))
@@ -160,9 +166,51 @@ func (r *room) publish() {
 			Actor:   c.user,
 			At:      at,
 			Version: before + 1 + uint64(i),
+			Count:   r.users,
 		}
 	}
 	r.tracker.bus.Publish(bus.RoomTopic(r.id), events)
+}
+
+// countEvery is how often the number of users in a large room is published,
+// while it changes.
+const countEvery = time.Second
+
+// recount has the number of users published in a moment, unless that is due
+// already. It is for changes of which nobody is told by name.
+func (r *room) recount() {
+	if r.count != nil || r.tracker.closed.Load() {
+		return
+	}
+	r.tracker.graces.Add(1)
+	var timer *time.Timer
+	timer = time.AfterFunc(countEvery, func() {
+		defer r.tracker.graces.Done()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.count == timer { // else stopped while this waited for mu
+			r.count = nil
+			r.publishCount()
+		}
+	})
+	r.count = timer
+}
+
+func (r *room) publishCount() {
+	r.tracker.bus.Publish(bus.RoomTopic(r.id), []chat.Event{{
+		Room:  r.id,
+		Kind:  chat.KindPresenceCount,
+		At:    time.Now().UTC().Truncate(time.Millisecond),
+		Count: r.users,
+	}})
+}
+
+// stopCount takes recount back.
+func (r *room) stopCount() {
+	if r.count != nil && r.count.Stop() {
+		r.tracker.graces.Done()
+	}
+	r.count = nil
 }
 
 // snapshot returns the room as it is.
@@ -205,13 +253,14 @@ func (r *room) stopGrace(p *person) {
 	p.grace = nil
 }
 
-// stopGraces ends all graces; the users stay. It takes mu.
+// stopGraces ends all graces, and what else waits; the users stay. It takes mu.
 func (r *room) stopGraces() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for p := r.first; p != nil; p = p.next {
 		r.stopGrace(p)
 	}
+	r.stopCount()
 }
 
 // find returns the user's person, or nil.

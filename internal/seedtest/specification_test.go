@@ -178,6 +178,26 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// docs/protocol.md §20 too.
+func TestLimitsOfV1(t *testing.T) {
+	limits := map[string]string{}
+	for _, row := range rows(t, "20")[1:] {
+		limits[row[0]] = row[1]
+	}
+	for what, want := range map[string]string{
+		"JSON members of a frame":     strconv.Itoa(wire.MaxRequestKeys),
+		"rooms of one command":        strconv.Itoa(wire.MaxRooms),
+		"events of one `history`":     fmt.Sprintf("%d, and 192 KiB", wire.MaxHistory),
+		"`history` of a subscription": fmt.Sprintf("%d, and 192 KiB", wire.MaxHistory),
+		"token":                       thousands(wire.MaxTokenBytes) + " bytes",
+	} {
+		what = strings.Trim(what, "`")
+		if got := limits[what]; got != want {
+			t.Errorf("docs/protocol.md §20 has %q for %s, the code has %q", got, what, want)
+		}
+	}
+}
+
 func thousands(n int) string { return fmt.Sprintf("%d,%03d", n/1000, n%1000) }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.0f s", d.Seconds()) }
