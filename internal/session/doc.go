@@ -6,13 +6,18 @@
 // in the order of the commands. Events do not pass through here at all; the
 // hub writes them to the connection from the room's feed.
 //
+// There are two profiles: [Session] is the prototype's, one room a connection,
+// and [V1] has many rooms (docs/protocol.md, Part 2). What they share is in
+// dialogue.
+//
 // # Promises
 //
-//   - The first frame is connected. Everything after the head that it names
-//     follows as events.
-//   - Replies come in the order of the commands, one for each message and ping.
+//   - The first frame is connected, or hello and subscribed. Everything after
+//     the cursor that they name follows as events.
+//   - Replies come in the order of the commands.
 //   - message_sent means stored, and comes before the author's own copy.
 //   - A peer that does not read its replies is not read from either.
+//   - A session ends with its credential.
 package session
 
 import (
