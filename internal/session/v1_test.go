@@ -70,9 +70,10 @@ func TestV1Hello(t *testing.T) {
 		a.send(`{"type":"hello","id":"h","client":"test","cursors":{"1":"` + n.Rooms.Log().Epoch() + `:0","stats":"x:0"}}`)
 		a.want(`{"type":"error","re":"h","code":"reserved_room"}`)
 		a.send(`{"type":"hello","id":"h","cursors":{"1":"` + n.Rooms.Log().Epoch() + `:0","2":"elsewhere:7"}}`)
-		a.want(`{"type":"hello","re":"h"}`,
-			`{"type":"subscribed","re":"h","room":"1","data":{"resumed":true,"head":0}}`, `{"type":"subscribed","re":"h","room":"2","data":{"resumed":false,"gap":{"reason":"epoch"}}}`)
-		a.wantAll(`{"type":"caught_up","room":"1","data":{"seq":0}}`, `{"type":"caught_up","room":"2","data":{"seq":0}}`)
+		a.want(`{"type":"hello","re":"h"}`)
+		a.wantAll( // rooms have no order between them
+			`{"type":"subscribed","re":"h","room":"1","data":{"resumed":true,"head":0}}`, `{"type":"subscribed","re":"h","room":"2","data":{"resumed":false,"gap":{"reason":"epoch"}}}`,
+			`{"type":"caught_up","room":"1","data":{"seq":0}}`, `{"type":"caught_up","room":"2","data":{"seq":0}}`)
 		a.send(`{"type":"ping","id":"p","t":1}`, `{"type":"message","nonce":"n","content":"where?"}`, `{"type":"subscribe","id":"i","rooms":[{"room":"inbox"}]}`)
 		a.want(`{"type":"pong","re":"p","data":{"t":1}}`, `{"type":"error","code":"invalid_event","data":{"nonce":"n"}}`, `{"type":"error","re":"i","room":"inbox","code":"room_not_found"}`)
 		a.leave(true)
