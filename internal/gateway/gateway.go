@@ -142,6 +142,7 @@ func (g *Gateway) open(out *hub.Conn, a arrival) (s session.Conversation, err er
 	if a.v1 {
 		return g.cfg.Services.OpenV1(ctx, out, g.helloV1(a))
 	}
+	a.Limit = g.limitOf(a)
 	return g.cfg.Services.Open(ctx, out, a.Hello)
 }
 

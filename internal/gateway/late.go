@@ -99,13 +99,13 @@ func (g *Gateway) helloV1(a arrival) session.HelloV1 {
 }
 
 // limitOf returns the limits on a connection's commands, nil for none.
-func (g *Gateway) limitOf(a arrival) func(typ string, room chat.RoomID) error {
+func (g *Gateway) limitOf(a arrival) session.Limit {
 	if g.cfg.Limits == nil {
 		return nil
 	}
-	bucket := new(limit.Bucket)
+	user, bucket := a.User.ID, new(limit.Bucket)
 	return func(typ string, room chat.RoomID) error {
-		return g.cfg.Limits.Allow(limit.Use{Class: classOf(typ), User: a.User.ID, Room: room, Conn: bucket})
+		return g.cfg.Limits.Allow(limit.Use{Class: classOf(typ), User: user, Room: room, Conn: bucket})
 	}
 }
 

@@ -176,20 +176,34 @@ func TestReconnectBeforeDrain(t *testing.T) {
 	}
 }
 
-// Commands of v1 count against the limits of the server.
-func TestLimitsOfV1(t *testing.T) {
-	n := newTCPNode(t, func(c *Config) {
-		c.Limits = limit.New(limit.Policy{Posts: limit.Rate{Count: 1, Per: time.Hour, Burst: 1}})
-	})
-	c := n.connect("/ws"+ana, offerV1)
-	defer c.Close()
-	c.want("hello")
-	c.send(`{"type":"message","room":"1","nonce":"a","content":"x"}`)
-	c.want("message_sent")
-	c.send(`{"type":"message","room":"1","nonce":"b","content":"x"}`)
-	if f := c.want("error"); f.Code != string(chat.RateLimited) {
-		t.Errorf("code %s, want rate_limited", f.Code)
+// Commands of both profiles count against the limits of the server.
+func TestCommandsAreLimited(t *testing.T) {
+	for _, profile := range []struct {
+		name, target string
+		header       []string
+		first        string
+	}{
+		{"seed", "/ws/1" + ana, nil, "connected"},
+		{"v1", "/ws" + ana, []string{offerV1}, "hello"},
+	} {
+		t.Run(profile.name, func(t *testing.T) {
+			n := newTCPNode(t, func(c *Config) {
+				c.Limits = limit.New(limit.Policy{Posts: limit.Rate{Count: 1, Per: time.Hour, Burst: 1}})
+			})
+			c := n.connect(profile.target, profile.header...)
+			defer c.Close()
+			c.want(profile.first)
+			c.send(`{"type":"message","room":"1","nonce":"a","content":"x"}`)
+			c.want("message_sent")
+			if profile.name == "seed" {
+				c.want("message")
+			}
+			c.send(`{"type":"message","room":"1","nonce":"b","content":"x"}`)
+			if f := c.want("error"); f.Code != string(chat.RateLimited) {
+				t.Errorf("code %s, want rate_limited", f.Code)
+			}
+			c.send(`{"type":"ping"}`)
+			c.want("pong")
+		})
 	}
-	c.send(`{"type":"ping"}`)
-	c.want("pong")
 }

@@ -20,19 +20,34 @@ type Conversation interface {
 	End(clean bool)
 }
 
+// Limit returns why a command of a type, about a room, may not be done now; nil
+// if it may. It is called from a connection's reader only. A nil Limit sets no
+// limits.
+type Limit func(typ string, room chat.RoomID) error
+
 // dialogue is what sessions of both profiles have.
 type dialogue struct {
-	srv  *Services // fixed
-	conn *hub.Conn // fixed
+	// Fixed after init.
+	srv   *Services
+	conn  *hub.Conn
+	limit Limit
 
 	replies replies
 	faults  faults
 	life    life
 }
 
-func (d *dialogue) init(srv *Services, conn *hub.Conn) {
-	d.srv, d.conn = srv, conn
+func (d *dialogue) init(srv *Services, conn *hub.Conn, limit Limit) {
+	d.srv, d.conn, d.limit = srv, conn, limit
 	d.replies.init(conn, srv.Framing.Text)
+}
+
+// allow returns why a command may not be done now, or nil.
+func (d *dialogue) allow(typ string, room chat.RoomID) error {
+	if d.limit == nil {
+		return nil
+	}
+	return d.limit(typ, room)
 }
 
 func (d *dialogue) logReceived(room chat.RoomID, user chat.UserID, cmd *wire.Command) {

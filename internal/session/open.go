@@ -25,6 +25,7 @@ type Hello struct {
 	// Replay gives the history as frames of its own instead of inside
 	// connected.
 	Replay bool
+	Limit  Limit
 }
 
 // Session is the conversation of one client of the seed profile.
@@ -57,7 +58,7 @@ func (srv *Services) Open(ctx context.Context, conn *hub.Conn, hello Hello) (*Se
 		return nil, err
 	}
 	s := &Session{by: hello.Principal, room: hello.Room, sub: sub}
-	s.init(srv, conn)
+	s.init(srv, conn, hello.Limit)
 	s.life.begin(hello.Identity, srv.Watch, s.dismiss)
 	here, visit := srv.Presence.Join(hello.Room, hello.User)
 	s.visit = visit

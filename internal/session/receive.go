@@ -13,6 +13,9 @@ func (s *Session) Receive(frame []byte) {
 		return
 	}
 	cmd, err := wire.DecodeCommand(frame)
+	if err == nil {
+		err = s.allow(cmd.Type, s.room)
+	}
 	if err != nil {
 		s.refuse(cmd, err)
 		return

@@ -32,10 +32,7 @@ type HelloV1 struct {
 	Room    chat.RoomID
 	After   *chat.Cursor
 	History int
-	// Limit returns why a command of a type, about a room, may not be done
-	// now; nil if it may. It is called from the reader only. A nil Limit sets
-	// no limits.
-	Limit func(typ string, room chat.RoomID) error
+	Limit   Limit
 	// Verify returns whom a token stands for; nil in open mode.
 	Verify func(ctx context.Context, token string) (Identity, error)
 	// Authenticated says that the client has just brought its credential by
@@ -52,7 +49,6 @@ type V1 struct {
 	// Fixed after construction.
 	by     chat.Principal
 	home   chat.RoomID // for commands that name no room; may be empty
-	limit  func(typ string, room chat.RoomID) error
 	verify func(ctx context.Context, token string) (Identity, error)
 	name   string
 	ctx    context.Context // ends with the session
@@ -78,8 +74,8 @@ func (srv *Services) OpenV1(ctx context.Context, conn *hub.Conn, hello HelloV1) 
 	if hello.User.ID == "" {
 		return nil, chat.Errorf(chat.Forbidden, "A connection is a user's: name the one that the service acts for.")
 	}
-	v := &V1{by: hello.Principal, home: hello.Room, limit: hello.Limit, verify: hello.Verify, name: newName(), subs: make(map[chat.RoomID]*subscription)}
-	v.init(srv, conn)
+	v := &V1{by: hello.Principal, home: hello.Room, verify: hello.Verify, name: newName(), subs: make(map[chat.RoomID]*subscription)}
+	v.init(srv, conn, hello.Limit)
 	v.ctx, v.cancel = context.WithCancel(context.Background())
 	conn.SetOwner(v)
 	v.life.begin(hello.Identity, srv.Watch, v.dismiss)
@@ -181,8 +177,8 @@ func (v *V1) Receive(frame []byte) {
 	if err == nil && r.Room == "" {
 		r.Room, err = v.roomOf(&r)
 	}
-	if err == nil && v.limit != nil {
-		err = v.limit(r.Type, r.Room)
+	if err == nil {
+		err = v.allow(r.Type, r.Room)
 	}
 	if err != nil {
 		v.refuse(&r, r.Room, err)
