@@ -236,9 +236,14 @@ var Framing = session.Framing{Text: websocket.AppendText, Close: closeFrame}
 // The dialects are kept so that connections share them.
 var (
 	seedDialect = hub.Dialect{Profile: hub.Seed, Bye: Framing.Bye}
-	v1Dialect   = hub.Dialect{Profile: hub.V1, Bye: Framing.Bye, Ended: func(dst []byte, s *hub.Sub) []byte {
-		return session.Ended(dst, s, Framing.Text)
-	}}
+	v1Dialect   = hub.Dialect{
+		Profile: hub.V1,
+		Bye:     Framing.Bye,
+		Ended:   func(dst []byte, s *hub.Sub) []byte { return session.Ended(dst, s, Framing.Text) },
+		Gap: func(dst []byte, s *hub.Sub, from, to uint64) []byte {
+			return session.Trimmed(dst, s, from, to, Framing.Text)
+		},
+	}
 )
 
 func dialectOf(v1 bool) *hub.Dialect {

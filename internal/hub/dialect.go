@@ -64,10 +64,13 @@ type Dialect struct {
 	// if Detach came first. Detach is still to be called. Nil closes the
 	// connection, with [Removed].
 	Ended func(dst []byte, s *Sub) []byte
+	// Gap appends the frame that says that the events from to to were trimmed
+	// before s had taken them. Nil closes the connection, with [Rewritten].
+	Gap func(dst []byte, s *Sub, from, to uint64) []byte
 	// Wrap appends one frame as the transport has it, if that is not the shared
 	// frame itself. It is given every event, marker and end of a subscription:
-	// payload is what Encoder.Payload left of the frame, or what a [Marker] or
-	// Ended has made; seq is 0 for all but durable events. The cursors of the
+	// payload is what Encoder.Payload left of the frame, or what a [Marker],
+	// Ended or Gap has made; seq is 0 for all but durable events. The cursors of the
 	// connection, s included, count the event as written. Replies and the
 	// close frame are written as they are. Nil wraps nothing.
 	Wrap func(dst []byte, s *Sub, seq uint64, payload []byte) []byte

@@ -17,7 +17,8 @@
 //   - On one subscription the durable events come as cursor+1, cursor+2, …:
 //     none missing, none twice, none out of order, whatever the bus loses,
 //     doubles or swaps. If that cannot be kept up the connection is closed
-//     with a resumable code; nothing is skipped in silence.
+//     with a resumable code; nothing is skipped in silence. Events that were
+//     trimmed before a reader had taken them are told by [Dialect.Gap].
 //   - A reply queued before an event was published is written before that
 //     event: a loop first notes the heads of the feeds, then takes the waiting
 //     replies, and writes up to the noted heads.

@@ -26,6 +26,8 @@ type page struct {
 	// read: it has the events in the form that these left them in. A later
 	// change to one of them makes the page void.
 	changes uint64
+	// floor was the room's when the page was read.
+	floor uint64
 }
 
 // pageRead is a page for one subscription, or the error that kept it from
@@ -89,7 +91,7 @@ func (h *Hub) loadPage(key pageKey) (*page, error) {
 	if err != nil || len(p.Events) == 0 {
 		return nil, err
 	}
-	r := &page{chunk: chunk{first: p.Events[0].Seq}, changes: changes}
+	r := &page{chunk: chunk{first: p.Events[0].Seq}, changes: changes, floor: p.Room.Floor}
 	for i := range p.Events {
 		e := &p.Events[i]
 		r.add(h.cfg.Encode.Durable(nil, e), e.Tag, h.cfg.Encode.hides(e))
@@ -107,8 +109,12 @@ func (l *loop) turnPage(r pageRead) {
 	switch {
 	case r.err != nil:
 		s.conn.drop(Unreadable)
+	case r.page != nil && r.page.first > s.cursor+1 && r.page.first == r.page.floor && s.conn.dialect.Gap != nil:
+		s.passOver(r.page.first)
+		s.page = r.page
+		s.conn.wakeSub(s)
 	case r.page == nil || r.page.first > s.cursor+1:
-		s.conn.drop(Rewritten) // trimmed below the reader
+		s.conn.drop(Rewritten) // trimmed below the reader, or another log
 	case r.page.last() <= s.cursor:
 		// Large messages: the aligned page ended before the cursor. The next
 		// one begins right at it.
@@ -118,4 +124,13 @@ func (l *loop) turnPage(r pageRead) {
 		s.page = r.page
 		s.conn.wakeSub(s)
 	}
+}
+
+// passOver moves the cursor to before floor, and has the reader told of the
+// events between, which are no longer kept.
+func (s *Sub) passOver(floor uint64) {
+	from, to := s.cursor+1, floor-1
+	gap := Marker{At: s.cursor, Make: func(dst []byte, s *Sub) []byte { return s.conn.dialect.Gap(dst, s, from, to) }}
+	s.marks = append([]Marker{gap}, s.marks...)
+	s.cursor, s.tag, s.tagged = to, 0, false
 }

@@ -3,7 +3,9 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -257,6 +259,37 @@ func TestPageThatCannotBeHad(t *testing.T) {
 			})
 		})
 	}
+}
+
+// docs/protocol.md §14.3: a reader that is told of gaps goes on after what was
+// trimmed before it was read.
+func TestTrimmedBelowAReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, log := newTwisted(t, local.New(), func(c *Config) { c.TailBytes = 1 << 10 })
+		defer w.close()
+		for range 200 {
+			w.post("1", "a", "a text of some length")
+		}
+		log.set(func(l *twisted) {
+			l.after = func(p *store.Page) error {
+				p.Room.Floor = 50
+				p.Events = slices.DeleteFunc(p.Events, func(e chat.Event) bool { return e.Seq < 50 })
+				return nil
+			}
+		})
+		told := v1Dialect
+		told.Gap = func(b []byte, s *Sub, from, to uint64) []byte {
+			return fmt.Appendf(b, "gap %d to %d, then %d\n", from, to, s.Cursor().Seq+1)
+		}
+		r := w.readerOf("r", -1, &told)
+		w.join(r, "1", AttachOptions{After: &chat.Cursor{Epoch: w.store.Epoch(), Seq: 9}}, Marker{At: 200, Make: func(b []byte, _ *Sub) []byte { return append(b, "caught up\n"...) }})
+		settle()
+		lines := r.lines()
+		if len(lines) != 153 || lines[0] != "gap 10 to 49, then 50" || !strings.HasPrefix(lines[1], "50 ") || lines[152] != "caught up" {
+			t.Errorf("%d lines, the first ones %q, want a gap, 50 to 200, and caught up", len(lines), lines[:min(2, len(lines))])
+		}
+		r.sub.Detach()
+	})
 }
 
 // docs/protocol.md §6.4, retention.

@@ -136,14 +136,14 @@ var (
 )
 
 // join attaches r and starts delivery.
-func (w *world) join(r *reader, id chat.RoomID, opt AttachOptions) Attached {
+func (w *world) join(r *reader, id chat.RoomID, opt AttachOptions, markers ...Marker) Attached {
 	w.t.Helper()
 	sub, at, err := w.hub.Attach(context.Background(), r.conn, id, opt)
 	if err != nil {
 		w.t.Fatalf("Attach(%s): %v", id, err)
 	}
 	r.sub = sub
-	sub.Start(0)
+	sub.Start(0, markers...)
 	return at
 }
 

@@ -148,6 +148,12 @@ func Ended(dst []byte, sub *hub.Sub, text func(dst, json []byte) []byte) []byte 
 	return text(dst, wire.AppendUnsubscribed(nil, "", sub.Room(), wire.UnsubscribedRemoved))
 }
 
+// Trimmed is the [hub.Dialect]'s function Gap for v1: events that sub had yet
+// to be given are no longer kept.
+func Trimmed(dst []byte, sub *hub.Sub, from, to uint64, text func(dst, json []byte) []byte) []byte {
+	return text(dst, wire.AppendGap(nil, sub.Room(), wire.Resume{Reason: wire.GapRetention, From: from, To: to}))
+}
+
 // removed lets go of a subscription that the hub has ended. It is called by a
 // loop and does not wait.
 func (v *V1) removed(sub *hub.Sub) {
