@@ -20,6 +20,9 @@ const (
 	EmptyContent        Code = "empty_content"
 	TooLarge            Code = "too_large"
 	InvalidParameter    Code = "invalid_parameter"
+	UnsupportedMedia    Code = "unsupported_media_type"
+	MethodNotAllowed    Code = "method_not_allowed"
+	PathNotFound        Code = "path_not_found"
 	Unauthenticated     Code = "unauthenticated"
 	TokenExpired        Code = "token_expired"
 	Forbidden           Code = "forbidden"
@@ -57,6 +60,9 @@ var codes = map[Code]struct {
 	EmptyContent:        {1006, false},
 	TooLarge:            {1007, false},
 	InvalidParameter:    {1008, false},
+	UnsupportedMedia:    {1009, false},
+	MethodNotAllowed:    {1010, false},
+	PathNotFound:        {1011, false},
 	Unauthenticated:     {1101, false},
 	TokenExpired:        {1102, true},
 	Forbidden:           {1103, false},
