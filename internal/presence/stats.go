@@ -68,3 +68,21 @@ func (r *room) see(seen map[chat.UserID]struct{}) bool {
 	}
 	return r.attached > 0
 }
+
+// IsHere reports whether a user is in a room of this node, the grace included.
+// It asks room by room.
+func (t *Tracker) IsHere(id chat.UserID) bool {
+	for _, r := range t.all() {
+		if r.has(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// has takes mu.
+func (r *room) has(id chat.UserID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.find(id) != nil
+}

@@ -3,6 +3,7 @@ package presence
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"tertulia/chat"
 )
@@ -22,6 +23,34 @@ func TestOnline(t *testing.T) {
 		visit.Leave(false)
 		if users, rooms := f.Online(); users != 1 || rooms != 2 {
 			t.Errorf("%d users in %d rooms after one was cut off, want 1 in 2", users, rooms)
+		}
+	})
+}
+
+// A user in grace is here for everybody, and so for who asks.
+func TestIsHere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, Config{})
+		alice := chat.User{ID: "1", Name: "Alice"}
+		want := func(when string, here bool) {
+			t.Helper()
+			if got := f.IsHere("1"); got != here {
+				t.Errorf("%s alice is here: %v, want %v", when, got, here)
+			}
+		}
+		want("at first", false)
+		_, first := f.Join("1", alice)
+		_, second := f.Join("2", alice)
+		want("in two rooms", true)
+		first.Leave(true)
+		want("in one room", true)
+		second.Leave(false)
+		want("in the grace", true)
+		time.Sleep(DefaultGrace)
+		synctest.Wait()
+		want("afterwards", false)
+		if f.IsHere("2") {
+			t.Error("somebody is here who never came")
 		}
 	})
 }
