@@ -1,4 +1,3 @@
-// Package api answers HTTP requests: for now the statistics of the prototype.
 package api
 
 import (
@@ -7,19 +6,18 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"tertulia/chat"
 	"tertulia/internal/presence"
 )
 
-// stats is the body of GET /ws/stats, exactly the prototype's keys
+// statsJSON is the body of GET /ws/stats, exactly the prototype's keys
 // (docs/protocol.md §10.4).
-type stats struct {
-	TotalConnections int                       `json:"total_connections"`
-	TotalRooms       int                       `json:"total_rooms"`
-	Rooms            map[chat.RoomID]roomStats `json:"rooms"`
+type statsJSON struct {
+	TotalConnections int                      `json:"total_connections"`
+	TotalRooms       int                      `json:"total_rooms"`
+	Rooms            map[string]roomStatsJSON `json:"rooms"`
 }
 
-type roomStats struct {
+type roomStatsJSON struct {
 	Connections int `json:"connections"`
 	Users       int `json:"users"`
 }
@@ -28,16 +26,16 @@ type roomStats struct {
 func Stats(here *presence.Tracker) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		now := here.Stats()
-		body := stats{
-			TotalConnections: now.Connections,
-			TotalRooms:       len(now.Rooms),
-			Rooms:            make(map[chat.RoomID]roomStats, len(now.Rooms)),
-		}
-		for id, room := range now.Rooms {
-			body.Rooms[id] = roomStats{Connections: room.Connections, Users: room.Users}
-		}
-		writeJSON(w, http.StatusOK, body)
+		writeJSON(w, http.StatusOK, statsJSON{TotalConnections: now.Connections, TotalRooms: len(now.Rooms), Rooms: roomStatsOf(now)})
 	})
+}
+
+func roomStatsOf(now presence.Stats) map[string]roomStatsJSON {
+	rooms := make(map[string]roomStatsJSON, len(now.Rooms))
+	for id, room := range now.Rooms {
+		rooms[string(id)] = roomStatsJSON{Connections: room.Connections, Users: room.Users}
+	}
+	return rooms
 }
 
 // writeJSON answers with v as indented JSON, which a person at a terminal can
