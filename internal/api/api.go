@@ -95,6 +95,11 @@ func (a *API) describe(mux humago.Mux) huma.API {
 		DefaultFormat: "application/json",
 	}
 	to := &routes{API: huma.NewAPI(cfg, humago.NewAdapter(mux, prefix)), identified: a.identified, anonymous: a.anonymous}
+	a.describeRooms(to)
+	a.describeMembership(to)
+	a.describeMembers(to)
+	a.describeMessages(to)
+	a.describeEvents(to)
 	a.describeNode(to)
 	describeDocument(to)
 	return to.API
