@@ -100,6 +100,11 @@ func (a *API) describe(mux humago.Mux) huma.API {
 	a.describeMembers(to)
 	a.describeMessages(to)
 	a.describeEvents(to)
+	a.describeMarks(to)
+	a.describePresence(to)
+	a.describeMe(to)
+	a.describeUsers(to)
+	a.describeTokens(to)
 	a.describeNode(to)
 	describeDocument(to)
 	return to.API
