@@ -32,11 +32,12 @@ import (
 
 // Server is one node. It is made by New and runs once.
 type Server struct {
-	cfg    config.Config
-	log    *slog.Logger
-	auth   auth.Open
-	tokens *auth.Authenticator // nil in open mode
-	limits *limit.Limiter
+	cfg     config.Config
+	log     *slog.Logger
+	auth    auth.Open
+	who     *auth.Authenticator
+	tickets *auth.Tickets
+	limits  *limit.Limiter
 
 	// In the order in which they start; Run stops them in the reverse one.
 	store    store.Store
@@ -46,6 +47,7 @@ type Server struct {
 	presence *presence.Tracker
 	watch    *session.Watch // nil in open mode
 	gateway  *gateway.Gateway
+	api      *api.API
 	health   *observe.Health
 	metrics  *metrics.Metrics
 	http     *http.Server
@@ -78,12 +80,18 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 	if err != nil {
 		return nil, errors.Join(err, listener.Close(), st.Close())
 	}
-	tokens, err := tokensOf(&cfg, st, log)
+	tickets := auth.NewTickets()
+	who, err := whoOf(&cfg, st, tickets, log)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close(), st.Close())
 	}
-	s := &Server{cfg: cfg, log: log, tokens: tokens, store: st, listener: listener, broken: make(chan error, 1)}
+	var tokens *auth.Authenticator // nil in open mode
+	if cfg.Auth.Mode == config.AuthToken {
+		tokens = who
+	}
+	s := &Server{cfg: cfg, log: log, who: who, tickets: tickets, store: st, listener: listener, broken: make(chan error, 1)}
 	s.auth = auth.Open{Anywhere: cfg.Auth.AllowOpenOnAnyAddress || tokens != nil}
+	build := observe.ReadBuild()
 	s.limits = limit.New(policyOf(&cfg))
 	s.bus = local.New()
 	s.rooms = room.New(room.Config{
@@ -110,7 +118,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 			Presence:  s.presence,
 			Framing:   gateway.Framing,
 			Log:       log,
-			Server:    "tertulia/" + observe.ReadBuild().Version,
+			Server:    "tertulia/" + build.Version,
 			Heartbeat: cfg.WS.PingInterval,
 			Watch:     s.watch,
 		},
@@ -125,10 +133,21 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 		IdleTimeout:    cfg.WS.IdleTimeout,
 		WriteTimeout:   cfg.WS.WriteTimeout,
 	})
-	s.health = observe.NewHealth(observe.ReadBuild().Version, log)
+	s.api = api.New(api.Config{
+		Rooms:       s.rooms,
+		Presence:    s.presence,
+		Identify:    s.identify,
+		Ticket:      s.ticket,
+		Browser:     peer.Browser{Proxies: cfg.TrustedProxies, Listed: cfg.Origins},
+		Limits:      s.limits,
+		StatsForAll: cfg.Auth.Mode == config.AuthOpen, // there nobody is known better than anybody else
+		Build:       build,
+		Log:         log,
+	})
+	s.health = observe.NewHealth(build.Version, log)
 	s.health.Add("store", st.Ping)
 	s.metrics = metrics.New(metrics.Sources{
-		Build:    observe.ReadBuild(),
+		Build:    build,
 		Gateway:  s.gateway,
 		Rooms:    s.rooms,
 		Hub:      s.hub,
@@ -194,6 +213,8 @@ func (s *Server) routes() http.Handler {
 		}
 		s.gateway.ServeHTTP(w, r)
 	})
+	mux.Handle("/api/", s.api)
+	mux.Handle("GET /problems/{code}", api.Problems())
 	s.health.Register(mux)
 	mux.Handle("GET /metrics", s.metrics.Handler(s.cfg.Metrics))
 	return mux
@@ -270,9 +291,7 @@ func (s *Server) stop(serving chan error) error {
 	s.watch.Close()
 	s.presence.Close()
 	s.hub.Close()
+	s.who.Close()
 	errs = append(errs, s.rooms.Close(), s.bus.Close(), s.store.Close())
-	if s.tokens != nil {
-		s.tokens.Close()
-	}
 	return errors.Join(errs...)
 }

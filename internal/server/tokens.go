@@ -15,18 +15,15 @@ import (
 	"tertulia/internal/store"
 )
 
-// tokensOf returns who says whose a token is, nil in open mode.
-func tokensOf(cfg *config.Config, accounts store.Accounts, log *slog.Logger) (*auth.Authenticator, error) {
-	if cfg.Auth.Mode != config.AuthToken {
-		return nil, nil
-	}
+// whoOf returns who says who is asking, in both modes.
+func whoOf(cfg *config.Config, accounts store.Accounts, tickets *auth.Tickets, log *slog.Logger) (*auth.Authenticator, error) {
 	c := AuthConfig(cfg.Auth)
-	c.Revocations, c.Log = revocations{accounts}, log
-	tokens, err := auth.New(c)
+	c.Tickets, c.Revocations, c.Log = tickets, revocations{accounts}, log
+	who, err := auth.New(c)
 	if err != nil {
 		return nil, fmt.Errorf("set up tokens: %w", err)
 	}
-	return tokens, nil
+	return who, nil
 }
 
 // revocations are those that the store has.
