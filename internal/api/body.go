@@ -89,7 +89,7 @@ var strictJSON = huma.Format{
 		}
 		if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 			if errors.Is(e.Err, jsontext.ErrDuplicateName) {
-				return fmt.Errorf("The body has a member twice (%s).", e.JSONPointer)
+				return fmt.Errorf("The body has a member twice (character %d).", e.ByteOffset+1)
 			}
 			return fmt.Errorf("The body is not valid JSON (character %d).", e.ByteOffset+1)
 		}
