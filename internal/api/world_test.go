@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -31,7 +32,7 @@ import (
 // been answered in one of them.
 func TestMain(m *testing.M) {
 	failed := m.Run()
-	if failed == 0 && len(seen.codes) > 10 { // all tests ran, not one of them
+	if failed == 0 && flag.Lookup("test.run").Value.String() == "" { // all tests ran, not some of them
 		for _, code := range missingCodes() {
 			fmt.Printf("no test has made the API answer %s\n", code)
 			failed = 1
