@@ -49,9 +49,9 @@ type Browser struct {
 
 var (
 	// exposed are the headers of an answer that a page may read.
-	exposed = strings.Join([]string{"ETag", "Link", "Retry-After", "Location"}, ", ")
+	exposed = strings.Join([]string{"ETag", "Link", "Retry-After", "Location", "Idempotent-Replayed", "X-Request-Id"}, ", ")
 	// accepted are the headers that a page may send.
-	accepted = strings.Join([]string{"Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "If-Match", "Last-Event-ID"}, ", ")
+	accepted = strings.Join([]string{"Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "If-Match", "Last-Event-ID", "X-Request-Id"}, ", ")
 )
 
 // preflightAge is how long, in seconds, a browser need not ask again.

@@ -78,8 +78,8 @@ func TestPreflightSaysWhatMayBeSent(t *testing.T) {
 	api().ServeHTTP(w, r)
 	for name, words := range map[string][]string{
 		"Access-Control-Allow-Methods":  {"GET", "POST"},
-		"Access-Control-Allow-Headers":  {"Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "If-Match", "Last-Event-ID"},
-		"Access-Control-Expose-Headers": {"ETag", "Link", "Retry-After", "Location"},
+		"Access-Control-Allow-Headers":  {"Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "If-Match", "Last-Event-ID", "X-Request-Id"},
+		"Access-Control-Expose-Headers": {"ETag", "Link", "Retry-After", "Location", "Idempotent-Replayed", "X-Request-Id"},
 		"Access-Control-Max-Age":        {"600"},
 	} {
 		if got, want := w.Header().Get(name), strings.Join(words, ", "); got != want {
