@@ -80,7 +80,11 @@ func isJSON(contentType string) bool {
 // understand differently is refused (docs/protocol.md §3.2).
 var strictJSON = huma.Format{
 	Marshal: func(w io.Writer, v any) error {
-		return json.MarshalWrite(w, v, jsontext.WithIndent("  "))
+		if err := json.MarshalWrite(w, v, jsontext.WithIndent("  ")); err != nil {
+			return err
+		}
+		_, err := io.WriteString(w, "\n") // for people at a terminal
+		return err
 	},
 	Unmarshal: func(data []byte, v any) error {
 		err := json.Unmarshal(data, v)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/go-json-experiment/json"
 
 	"tertulia/chat"
 )
@@ -82,9 +81,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
 	p.setHeader(w.Header().Set)
 	w.Header().Set("Content-Type", problemType)
 	w.WriteHeader(p.Status)
-	if body, err := json.Marshal(p); err == nil {
-		w.Write(append(body, '\n')) // who is gone does not read it
-	}
+	_ = strictJSON.Marshal(w, p) // who is gone does not read it
 }
 
 // huma makes its errors by these functions of the whole process.
