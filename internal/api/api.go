@@ -1,5 +1,5 @@
 // Package api answers HTTP requests: REST under /api/v1, with the document
-// that describes it (docs/protocol.md Part REST), and the prototype's
+// that describes it (docs/protocol.md, Part 3), and the prototype's
 // statistics.
 //
 // A file is a resource. Its handlers call the verbs of package room and

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// maxBodyBytes bounds the body of a request, docs/protocol.md §33.
+	// maxBodyBytes bounds the body of a request, docs/protocol.md §30.
 	maxBodyBytes = 64 << 10
 	// bodyTimeout bounds the time that a body takes to arrive.
 	bodyTimeout = 5 * time.Second

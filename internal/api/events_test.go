@@ -13,32 +13,47 @@ import (
 	"tertulia/wire"
 )
 
-// Events are the very frames of the WebSocket.
+// Events are the very frames of the WebSocket, whatever their kind.
 func TestEventsAreFrames(t *testing.T) {
 	w := newWorld(t)
-	w.backend().makeRoom("r", "open")
-	w.as("7").post("r", "hola")
-	page := w.as("7").do("GET", "/rooms/r/events?types=message", "").want(http.StatusOK)
+	alice := w.as("alice")
+	alice.makeRoom("r", "public")
+	alice.do("PATCH", "/rooms/r", `{"title":"T"}`).want(http.StatusOK)
+	w.as("7").do("POST", "/rooms/r/join", "").want(http.StatusOK)
+	first := w.as("7").do("POST", "/rooms/r/messages", `{"content":"hola"}`).want(http.StatusCreated).header.Get("Location")
+	w.as("7").do("PATCH", first, `{"content":"adiós"}`).want(http.StatusOK)
+	w.as("7").do("DELETE", first, "").want(http.StatusNoContent)
+	w.as("7").post("r", "more")
+	alice.do("PUT", "/rooms/r/members/bob", `{"state":"invited","username":"Bob"}`).want(http.StatusOK)
+	alice.do("DELETE", "/rooms/r/members/bob", "").want(http.StatusNoContent)
+	alice.do("PUT", "/rooms/r/members/7", `{"role":"moderator"}`).want(http.StatusOK)
+	alice.do("POST", "/rooms/r/members/7/ban", "").want(http.StatusNoContent)
+	alice.do("POST", "/rooms/r/members/7/unban", "").want(http.StatusNoContent)
+	w.backend().do("DELETE", "/users/7", "").want(http.StatusOK)
+
 	var got struct {
 		Items []jsontext.Value `json:"items"`
 	}
-	page.into(&got)
-	var frames []string
-	all, err := w.rooms.Log().After(t.Context(), "r", 0, store.Limit{Events: 10, Bytes: 1 << 20})
+	alice.do("GET", "/rooms/r/events", "").want(http.StatusOK).into(&got)
+	all, err := w.rooms.Log().After(t.Context(), "r", 0, store.Limit{Events: 100, Bytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(got.Items) != len(all.Events) {
+		t.Fatalf("there are %d items of %d events", len(got.Items), len(all.Events))
+	}
+	kinds := make(map[chat.Kind]bool)
 	for i := range all.Events {
-		if all.Events[i].Kind == chat.KindMessage {
-			frames = append(frames, string(wire.AppendEvent(nil, &all.Events[i])))
+		kinds[all.Events[i].Kind] = true
+		want := string(wire.AppendEvent(nil, &all.Events[i]))
+		if err := got.Items[i].Compact(); err != nil || string(got.Items[i]) != want {
+			t.Errorf("event %d is %s, %v, want the frame %s", i+1, got.Items[i], err, want)
 		}
 	}
-	if len(got.Items) != 1 || len(frames) != 1 {
-		t.Fatalf("there are %d items and %d frames, want 1", len(got.Items), len(frames))
-	}
-	item := got.Items[0]
-	if err := item.Compact(); err != nil || string(item) != frames[0] {
-		t.Errorf("the event is %s, %v, want the frame %s", item, err, frames[0])
+	for kind := range chat.KindPresenceCount {
+		if kind.Durable() && !kinds[kind] {
+			t.Errorf("no event is a %s", store.KindName(kind))
+		}
 	}
 }
 
