@@ -2,10 +2,13 @@ package server
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"tertulia/internal/config"
 )
@@ -110,5 +113,26 @@ func TestAPIInTokenMode(t *testing.T) {
 		if status, body := s.ask(c.method, c.path, c.body, c.header...); status != c.status {
 			t.Errorf("%s: %d %v, want %d", c.name, status, body, c.status)
 		}
+	}
+
+	// A ticket opens one WebSocket, and one only.
+	_, made := s.ask("POST", "/api/v1/tickets", "", append([]string{"Tertulia-User", "ana"}, bearer...)...)
+	for _, want := range []string{`"type":"connected"`, `"code":"unauthenticated"`} {
+		nc, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(nc, "GET /ws/plaza?ticket=%s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", made["ticket"])
+		nc.SetReadDeadline(time.Now().Add(patience))
+		var got []byte
+		for buf := make([]byte, 1024); !strings.Contains(string(got), want); {
+			n, err := nc.Read(buf)
+			if err != nil {
+				t.Fatalf("with a ticket there is %q, %v, want %s", got, err, want)
+			}
+			got = append(got, buf[:n]...)
+		}
+		nc.Close()
 	}
 }
