@@ -110,6 +110,7 @@ var gapReasons = [...]string{
 // closed the connection with a close frame.
 func (s *Session) End(clean bool) {
 	s.life.end()
+	s.srv.Rooms.Seen(s.by.User)
 	if s.typing != nil {
 		s.typing.stop()
 	}

@@ -117,6 +117,7 @@ func (v *V1) hello(re string) {
 // End implements [Conversation].
 func (v *V1) End(clean bool) {
 	v.life.end()
+	v.srv.Rooms.Seen(v.by.User)
 	v.cancel()
 	v.mu.Lock()
 	v.over = true
