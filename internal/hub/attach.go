@@ -68,8 +68,9 @@ const (
 	GapRetention
 )
 
-// Recent is one event of the recent past, encoded. Frame is shared and must
-// not be changed.
+// Recent is one event of the recent past, encoded: the whole frame, or what is
+// left of it for a connection that wraps. Frame is shared and must not be
+// changed.
 type Recent struct {
 	Seq   uint64
 	Frame []byte
@@ -198,6 +199,11 @@ func (f *Feed) attach(ctx context.Context, s *Sub, opt AttachOptions) (Attached,
 	s.moveTo(at.Cursor)
 	var err error
 	at.Recent, err = f.recent(ctx, &known, head, floor, s.conn.dialect.Profile, opt)
+	if s.conn.dialect.Wrap != nil {
+		for i := range at.Recent {
+			at.Recent[i].Frame = f.hub.cfg.Encode.payload(at.Recent[i].Frame)
+		}
+	}
 	if gap != GapNone {
 		at.From, at.To = floor, head
 		if len(at.Recent) > 0 {

@@ -99,5 +99,14 @@ func TestWrap(t *testing.T) {
 			t.Errorf("written\n%s, want\n%s", got, want)
 		}
 		sub.Detach()
+
+		late, at, err := w.hub.Attach(context.Background(), w.readerOf("q", -1, &d).conn, "1", AttachOptions{Recent: 2, RecentBytes: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(at.Recent) != 2 || string(at.Recent[0].Frame) != "2 two" || string(at.Recent[1].Frame) != "3 removed" {
+			t.Errorf("the recent frames are %+v, want bare ones", at.Recent)
+		}
+		late.Detach()
 	})
 }

@@ -138,6 +138,12 @@ func FrameEnd(b []byte, off int) int {
 	return end
 }
 
+// Payload returns what a whole frame from a server carries.
+func Payload(frame []byte) []byte {
+	_, size := frameLength(frame)
+	return frame[size:]
+}
+
 // frameLength returns the payload length of the frame that b begins with and
 // the size of its header without the masking key, 0 if b ends within it.
 func frameLength(b []byte) (n uint64, size int) {

@@ -28,6 +28,15 @@ func TestAppendHeader(t *testing.T) {
 	}
 }
 
+func TestPayload(t *testing.T) {
+	for _, n := range []int{0, 1, 125, 126, 65535, 65536} {
+		want := bytes.Repeat([]byte{'a'}, n)
+		if got := Payload(AppendText(nil, want)); !bytes.Equal(got, want) {
+			t.Errorf("Payload of a frame of %d bytes has %d", n, len(got))
+		}
+	}
+}
+
 func TestAppendControl(t *testing.T) {
 	long := bytes.Repeat([]byte{'a'}, 126)
 	tests := []struct {
