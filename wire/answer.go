@@ -348,6 +348,19 @@ func AppendReconnect(b []byte, after time.Duration, reason string) []byte {
 	return append(b, `"}}`...)
 }
 
+// AppendStreamEnd is [AppendReconnect] for a stream of server-sent events,
+// where no close code follows: the code is in the frame, docs/protocol.md §41.4.
+func AppendStreamEnd(b []byte, after time.Duration, code CloseCode, reason string) []byte {
+	b = appendHead(b, "reconnect", "", "")
+	b = append(b, `"after_ms":`...)
+	b = strconv.AppendInt(b, after.Milliseconds(), 10)
+	b = append(b, `,"reason":`...)
+	b = chat.AppendQuote(b, reason)
+	b = append(b, `,"code":`...)
+	b = strconv.AppendInt(b, int64(code), 10)
+	return append(b, "}}"...)
+}
+
 // AppendRefusal is [AppendError] for v1: room is what the refused command was
 // about, empty if it was about none.
 func AppendRefusal(b []byte, re string, room chat.RoomID, nonce chat.Nonce, e *chat.Error) []byte {

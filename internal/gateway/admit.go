@@ -14,7 +14,7 @@ import (
 // not. What a browser must be able to read is said after the upgrade instead:
 // a page learns nothing of a failed handshake.
 func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, who peer.Peer) bool {
-	status, why, wait := g.refuse(r, who)
+	status, why, wait := g.refuse(r, limit.Use{Class: limit.Handshake, Address: who.Addr})
 	if status == 0 {
 		return true
 	}
@@ -27,15 +27,15 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request, who peer.Peer) b
 }
 
 // refuse returns the status, the sentence and the time to wait with which a
-// handshake is answered; status 0 is none.
-func (g *Gateway) refuse(r *http.Request, who peer.Peer) (status int, why string, wait time.Duration) {
+// request for a connection is answered; status 0 is none.
+func (g *Gateway) refuse(r *http.Request, use limit.Use) (status int, why string, wait time.Duration) {
 	switch {
 	case g.draining.Load():
 		return http.StatusServiceUnavailable, "The server is stopping; connect again in a moment.", time.Second
 	case g.cfg.MaxConnections > 0 && g.Connections() >= g.cfg.MaxConnections:
 		return http.StatusServiceUnavailable, "The server has all the connections it takes; try again later.", time.Second
 	}
-	if err := g.cfg.Limits.Allow(limit.Use{Class: limit.Handshake, Address: who.Addr}); err != nil {
+	if err := g.cfg.Limits.Allow(use); err != nil {
 		told := chat.AsError(err)
 		return http.StatusTooManyRequests, told.Message, told.RetryAfter
 	}

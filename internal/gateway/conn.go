@@ -181,6 +181,7 @@ func (c *conn) end(m websocket.Message, err error) {
 	if l := c.gw.log; l.Enabled(c.gw.ctx, slog.LevelDebug) {
 		l.Debug("connection ended", "conn_id", c.out.ID(), "remote", c.nc.RemoteAddr().String(), "clean", clean, "error", err)
 	}
+	c.gw.cfg.Limits.Leave(c.seat)
 	c.gw.remove(c)
 }
 

@@ -1,6 +1,7 @@
 // Package gateway is where connections enter: it admits WebSocket handshakes,
 // reads from each connection, and takes part in writing only where the hub
-// asks it to.
+// asks it to. Streams of server-sent events and long polls enter here too;
+// they are HTTP requests, and their goroutine is net/http's.
 //
 // A connection costs one goroutine, which reads. It is started when the
 // handshake is over, so that net/http's buffers and stack are let go of; it
@@ -11,9 +12,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,8 +63,21 @@ type Gateway struct {
 	cancel   context.CancelFunc
 	readers  sync.WaitGroup
 
+	streams session.Services // those of the configuration, as streams have them
+
 	mu    sync.Mutex
-	conns map[*conn]struct{}
+	conns map[guest]struct{}
+}
+
+// guest is whoever is connected: a WebSocket, a stream, a poll that waits.
+type guest interface {
+	// sendAway ends the connection, and asks the client to come back within a
+	// time.
+	sendAway(within time.Duration)
+	// Abort ends it at once. It may be called more than once.
+	Abort()
+	// transport is its name in the metrics.
+	transport() string
 }
 
 // New returns a gateway that holds no goroutine until a client comes.
@@ -70,8 +86,10 @@ func New(cfg Config) *Gateway {
 		cfg:    cfg,
 		log:    cfg.Services.Log,
 		counts: newCounts(),
-		conns:  make(map[*conn]struct{}),
+		conns:  make(map[guest]struct{}),
 	}
+	g.streams = *cfg.Services
+	g.streams.Framing = streamFraming
 	g.limits = websocket.Limits{MaxMessageBytes: chat.MaxFrameBytes, Idle: g.settleAfter()}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	return g
@@ -147,7 +165,7 @@ func (g *Gateway) open(out *hub.Conn, a arrival) (s session.Conversation, err er
 }
 
 // add registers a connection; the reader that is started for it removes it.
-func (g *Gateway) add(c *conn) bool {
+func (g *Gateway) add(c guest) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.draining.Load() { // Drain has gone through the connections already
@@ -158,8 +176,7 @@ func (g *Gateway) add(c *conn) bool {
 	return true
 }
 
-func (g *Gateway) remove(c *conn) {
-	g.cfg.Limits.Leave(c.seat)
+func (g *Gateway) remove(c guest) {
 	g.mu.Lock()
 	delete(g.conns, c)
 	g.mu.Unlock()
@@ -171,6 +188,21 @@ func (g *Gateway) Connections() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.conns)
+}
+
+// Transports yields how many connections there are of each kind.
+func (g *Gateway) Transports(yield func(transport string, n float64) bool) {
+	n := map[string]float64{"ws": 0, "sse": 0, "poll": 0}
+	g.mu.Lock()
+	for c := range g.conns {
+		n[c.transport()]++
+	}
+	g.mu.Unlock()
+	for _, transport := range slices.Sorted(maps.Keys(n)) {
+		if !yield(transport, n[transport]) {
+			return
+		}
+	}
 }
 
 // Refuse has new handshakes answered 503 from now on.
@@ -187,7 +219,7 @@ func (g *Gateway) Drain(ctx context.Context) error {
 	g.mu.Lock()
 	within := comeBackWithin(len(g.conns))
 	for c := range g.conns {
-		sendAway(c, within)
+		c.sendAway(within)
 	}
 	g.mu.Unlock()
 	gone := make(chan struct{})
@@ -210,12 +242,20 @@ func comeBackWithin(n int) time.Duration {
 	return max(2*time.Second, time.Duration(n)*4*time.Millisecond)
 }
 
-func sendAway(c *conn, within time.Duration) {
-	after := rand.Int64N(within.Milliseconds())
+// spread returns a part of within, which is different for each client.
+func spread(within time.Duration) time.Duration {
+	return time.Duration(1+rand.Int64N(within.Milliseconds())) * time.Millisecond
+}
+
+func (c *conn) transport() string { return "ws" }
+
+// sendAway implements [guest].
+func (c *conn) sendAway(within time.Duration) {
+	after := spread(within)
 	if c.v1 {
-		c.out.Reply(websocket.AppendText(nil, wire.AppendReconnect(nil, time.Duration(after)*time.Millisecond, "restart")))
+		c.out.Reply(websocket.AppendText(nil, wire.AppendReconnect(nil, after, "restart")))
 	}
-	c.out.Close(closeFrame(nil, wire.CloseDrain, fmt.Sprintf("restart; retry in %d ms", after)))
+	c.out.Close(closeFrame(nil, wire.CloseDrain, fmt.Sprintf("restart; retry in %d ms", after.Milliseconds())))
 }
 
 // Close ends every connection at once and waits for their readers.
@@ -256,6 +296,7 @@ func dialectOf(v1 bool) *hub.Dialect {
 // Encoder puts events into WebSocket frames, for hub.Config.
 var Encoder = hub.Encoder{
 	Durable: AppendEvent,
+	Payload: websocket.Payload,
 	Passing: func(dst []byte, e *chat.Event, p hub.Profile) []byte {
 		if p == hub.Seed {
 			return AppendEvent(dst, e)

@@ -50,7 +50,7 @@ func (g *Gateway) readHello(r *http.Request, who peer.Peer) (arrival, error) {
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return a, chat.Errorf(chat.InvalidParameter, "The parameters behind ? are not well-formed; percent-encode them.")
+		return a, errQuery
 	}
 	a.Identity, err = g.identify(r, query)
 	if a.late = v1 && errors.Is(err, auth.ErrNoCredential); err != nil && !a.late {

@@ -32,7 +32,10 @@ import (
 	"tertulia/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// net/http leaves a refused request's connection open for half a second.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 // patience bounds what a test waits for on real sockets; only a failing test
 // spends it.
@@ -102,6 +105,8 @@ func newNodeOn(t testing.TB, parts below, l net.Listener, change ...func(*Config
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws/{room_id}", n.Gateway)
 	mux.Handle("GET /ws", n.Gateway)
+	mux.Handle("GET /api/v1/stream", answering(n.Stream))
+	mux.Handle("POST /api/v1/poll", answering(n.Poll))
 	n.server.Handler = mux
 	n.dial = func() (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) }
 	if p, ok := l.(*pipeListener); ok {
@@ -303,6 +308,7 @@ type frame struct {
 	Epoch string `json:"epoch"`
 	Tag   string `json:"tag"`
 	Data  struct {
+		Content string `json:"content"`
 		History []struct {
 			Content string `json:"content"`
 		} `json:"history"`

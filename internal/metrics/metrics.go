@@ -89,9 +89,7 @@ func connectionFamilies(g *gateway.Gateway) []prometheus.Collector {
 	const ws = "ws"
 	c := g.Counts()
 	return []prometheus.Collector{
-		newGauges("connections", "Connections there are.", "transport", func(yield func(string, float64) bool) {
-			yield(ws, float64(g.Connections()))
-		}),
+		newGauges("connections", "Connections there are.", "transport", g.Transports),
 		newCounters("connections_opened_total", "Connections that clients have opened.", "protocol", c.Opened.All, constant("transport", ws)),
 		newCounters("connections_closed_total", "Connections that have ended, by close code.", "code", c.Closed.All, constant("transport", ws)),
 		newHistogram("connection_duration_seconds", "How long connections that have ended lasted.", "transport", buckets{ws, one(c.Lasted)}),

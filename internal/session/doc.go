@@ -51,6 +51,17 @@ const (
 type Framing struct {
 	Text  func(dst, json []byte) []byte
 	Close func(dst []byte, code wire.CloseCode, reason string) []byte
+	// Wraps says that the connections wrap what stands among their events
+	// (hub.Dialect): markers are left as they are.
+	Wraps bool
+}
+
+// marker appends the JSON of a marker.
+func (f *Framing) marker(dst, json []byte) []byte {
+	if f.Wraps {
+		return append(dst, json...)
+	}
+	return f.Text(dst, json)
 }
 
 // Services are what sessions stand on.

@@ -29,6 +29,23 @@ func (v *V1) subscribeAll(r *wire.Request) {
 	}
 }
 
+// Follow subscribes to rooms on a connection that takes no commands. What a
+// client is refused it is told of, room by room. It is called once, before End.
+func (v *V1) Follow(rooms []wire.Subscription) {
+	for _, s := range rooms {
+		if !v.conn.Wait() {
+			return
+		}
+		ctx, cancel := context.WithTimeout(v.ctx, commandTime)
+		err := v.subscribe(ctx, s, "")
+		cancel()
+		if err != nil {
+			told := asError(err)
+			v.replies.send(func(b []byte) []byte { return wire.AppendRefusal(b, "", s.Room, "", told) })
+		}
+	}
+}
+
 // subscribe adds one room. Nothing changes for one that the client is in.
 func (v *V1) subscribe(ctx context.Context, want wire.Subscription, re string) error {
 	if want.Room == wire.Inbox {
@@ -108,7 +125,7 @@ func (v *V1) enter(want wire.Subscription, sub *hub.Sub, at hub.Attached, my sto
 	}
 	v.replies.send(func(b []byte) []byte { return wire.AppendSubscribed(b, &s) })
 	sub.Start(version, hub.Marker{At: at.Head, Make: func(b []byte, sub *hub.Sub) []byte {
-		return v.srv.Framing.Text(b, wire.AppendCaughtUp(nil, sub.Room(), at.Head))
+		return v.srv.Framing.marker(b, wire.AppendCaughtUp(nil, sub.Room(), at.Head))
 	}})
 }
 
