@@ -3,9 +3,10 @@
 GO ?= go
 BIN := bin/tertulia
 
-# Debian packages that the tests use: a C compiler for the race detector, and
-# for the prototype's own clients Python's websockets, a browser and curl.
-TEST_PACKAGES := gcc libc6-dev python3-websockets chromium curl
+# Debian packages that the tests use: a C compiler for the race detector, for
+# the prototype's own clients Python's websockets, a browser and curl, and
+# nginx to stand before a server.
+TEST_PACKAGES := gcc libc6-dev python3-websockets chromium curl nginx-light
 
 # How long `make fuzz` looks for bad input, for each decoder.
 FUZZTIME ?= 2m

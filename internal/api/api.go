@@ -40,6 +40,9 @@ type Config struct {
 	// Ticket makes a one-use credential for whoever asks, and says when it
 	// ends.
 	Ticket func(*http.Request) (ticket string, expiresAt time.Time, err error)
+	// Stream and Poll serve what is followed; an error says why nothing was
+	// written. Both are nil on a server where nothing can be followed.
+	Stream, Poll func(http.ResponseWriter, *http.Request) error
 	// Browser says what pages may do. Its Methods and Refuse are set here.
 	Browser peer.Browser
 	// Limits are those on requests, posts and new rooms; services have none.
@@ -106,6 +109,7 @@ func (a *API) describe(mux humago.Mux) huma.API {
 	a.describeUsers(to)
 	a.describeTokens(to)
 	a.describeNode(to)
+	a.describeFollowing(to, mux)
 	describeDocument(to)
 	return to.API
 }

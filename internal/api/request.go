@@ -111,6 +111,7 @@ type response struct {
 	http.ResponseWriter
 	status int
 	body   []byte
+	sent   bool // by a handler that has written to what is below
 }
 
 // Unwrap lets http.ResponseController find what is below.
@@ -131,6 +132,9 @@ func (o *response) Write(b []byte) (int, error) {
 
 // send writes the answer. A client that does not take it in time is cut off.
 func (o *response) send() {
+	if o.sent {
+		return
+	}
 	o.WriteHeader(http.StatusOK)
 	if o.status != http.StatusNoContent && o.status != http.StatusNotModified {
 		o.Header().Set("Content-Length", strconv.Itoa(len(o.body)))

@@ -138,6 +138,8 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 		Presence:    s.presence,
 		Identify:    s.identify,
 		Ticket:      s.ticket,
+		Stream:      s.gateway.Stream,
+		Poll:        s.gateway.Poll,
 		Browser:     peer.Browser{Proxies: cfg.TrustedProxies, Listed: cfg.Origins},
 		Limits:      s.limits,
 		StatsForAll: cfg.Auth.Mode == config.AuthOpen, // there nobody is known better than anybody else

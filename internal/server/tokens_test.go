@@ -51,6 +51,7 @@ func TestTokenMode(t *testing.T) {
 // peerV1 is a client that looks at the text of frames.
 type peerV1 struct {
 	t  *testing.T
+	nc net.Conn
 	in *websocket.Reader
 }
 
@@ -72,8 +73,17 @@ func dialV1(t *testing.T, addr net.Addr, target string, header ...string) peerV1
 		t.Fatalf("handshake: %v, %v", resp, err)
 	}
 	early, _ := br.Peek(br.Buffered())
-	return peerV1{t, websocket.NewReader(nc, early, websocket.Client, websocket.Limits{MaxMessageBytes: -1, Idle: patience})}
+	return peerV1{t, nc, websocket.NewReader(nc, early, websocket.Client, websocket.Limits{MaxMessageBytes: -1, Idle: patience})}
 }
+
+func (p peerV1) send(frame string) {
+	p.t.Helper()
+	if _, err := p.nc.Write(websocket.AppendMasked(nil, websocket.Text, []byte(frame))); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p peerV1) close() { p.nc.Close() }
 
 // want takes the next frame, which must hold a text.
 func (p peerV1) want(text string) {

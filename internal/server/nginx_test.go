@@ -1,0 +1,272 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"tertulia/chat"
+	"tertulia/internal/room"
+)
+
+// nginxConfig is what nginx needs to run in a folder of its own, around what
+// is tested. Everything else is as nginx comes.
+const nginxConfig = `daemon off;
+master_process off;
+pid %[1]s/pid;
+error_log %[1]s/error.log;
+events {}
+http {
+	access_log off;
+	client_body_temp_path %[1]s/body;
+	proxy_temp_path %[1]s/proxy;
+	fastcgi_temp_path %[1]s/fastcgi;
+	uwsgi_temp_path %[1]s/uwsgi;
+	scgi_temp_path %[1]s/scgi;
+	%[2]s
+}
+`
+
+// bareProxy passes everything on, and sets nothing.
+const bareProxy = `server {
+    listen 80;
+    location / {
+        proxy_pass http://127.0.0.1:8000;
+    }
+}`
+
+// startNginx runs nginx before a server until the test ends, with a snippet in
+// which its own port and the server's are put in, and returns its address.
+func startNginx(t *testing.T, to *running, snippet string) string {
+	t.Helper()
+	binary, err := exec.LookPath("nginx")
+	if err != nil {
+		binary = "/usr/sbin/nginx" // which is not in everybody's path
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	for _, part := range []string{"listen 80;", "http://127.0.0.1:8000"} {
+		if !strings.Contains(snippet, part) {
+			t.Fatalf("the snippet has no %q:\n%s", part, snippet)
+		}
+	}
+	snippet = strings.NewReplacer("listen 80;", "listen "+addr+";", "http://127.0.0.1:8000", "http://"+to.Addr().String()).Replace(snippet)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(path, fmt.Appendf(nil, nginxConfig, dir, snippet), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(binary, "-p", dir, "-c", path, "-e", filepath.Join(dir, "error.log"))
+	var said strings.Builder
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("%v; install nginx-light", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(patience):
+			t.Error("nginx does not end")
+			_ = cmd.Process.Kill()
+			<-ended
+		}
+	})
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		nc, err := net.Dial("tcp", addr)
+		if err == nil {
+			nc.Close()
+			return addr
+		}
+		if time.Now().After(deadline) {
+			log, _ := os.ReadFile(filepath.Join(dir, "error.log"))
+			t.Fatalf("nginx does not listen: %v\n%s%s", err, said.String(), log)
+		}
+	}
+}
+
+// documented returns the snippet of docs/operations.md.
+func documented(t *testing.T) string {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "## Behind a reverse proxy\n")
+	_, rest, found := strings.Cut(rest, "```nginx\n")
+	snippet, _, ended := strings.Cut(rest, "```")
+	if !found || !ended {
+		t.Fatal("docs/operations.md has no snippet for nginx behind a reverse proxy")
+	}
+	return snippet
+}
+
+// behindProxy is a server that believes nginx.
+func behindProxy(t *testing.T) *running {
+	t.Helper()
+	cfg := configFor(t.TempDir())
+	cfg.TrustedProxies = append(cfg.TrustedProxies, netip.MustParsePrefix("127.0.0.1/32"))
+	cfg.Auth.AllowOpenOnAnyAddress = true
+	s := start(t, cfg)
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Errorf("Run = %v, want nil", err)
+		}
+	})
+	return s
+}
+
+// say posts, and returns when that is stored.
+func (r *running) say(content string) {
+	r.t.Helper()
+	stored := make(chan error, 1)
+	r.rooms.Post(room.Post{Room: "1", By: chat.Principal{User: chat.User{ID: "5", Name: "Leo"}}, Content: content},
+		func(_ room.Posted, err error) { stored <- err })
+	if err := <-stored; err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// prompt is how long an event may take through a proxy; one that waited for
+// its buffer to fill would wait for ever.
+const prompt = 5 * time.Second
+
+func TestBehindNginx(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		snippet string
+	}{
+		{"with the documented snippet", documented(t)},
+		{"with nothing but proxy_pass", bareProxy},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := behindProxy(t)
+			addr := startNginx(t, s, c.snippet)
+			t.Run("stream", func(t *testing.T) { streamThrough(t, s, addr) })
+			t.Run("poll", func(t *testing.T) { pollThrough(t, s, addr) })
+			if c.snippet != bareProxy { // which passes no Upgrade on
+				t.Run("WebSocket", func(t *testing.T) { webSocketThrough(t, s, addr) })
+			}
+		})
+	}
+}
+
+// streamThrough follows a room, breaks off, and comes back by Last-Event-ID.
+func streamThrough(t *testing.T, s *running, addr string) {
+	id := ""
+	for _, content := range []string{"uno", "dos", "tres"} {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		resp := getFrom(t, ctx, addr, "/api/v1/stream?"+rosa+"&room=1", "Last-Event-ID", id)
+		in := bufio.NewReader(resp.Body)
+		if id == "" {
+			id = wantLine(t, in, "id: ") // of caught_up
+		} else {
+			s.say("missed by the one who was away")
+			wantLine(t, in, "missed by")
+			id = wantLine(t, in, "id: ")
+		}
+		saidAt := time.Now()
+		s.say(content)
+		wantLine(t, in, content)
+		if took := time.Since(saidAt); took > prompt {
+			t.Errorf("%q took %v", content, took)
+		}
+		id = wantLine(t, in, "id: ")
+		cancel()
+		resp.Body.Close()
+	}
+}
+
+// wantLine reads until a line with a text, and returns what stands behind it.
+func wantLine(t *testing.T, in *bufio.Reader, text string) string {
+	t.Helper()
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			t.Fatalf("the stream ends with %v, before %q", err, text)
+		}
+		if _, rest, ok := strings.Cut(line, text); ok {
+			return strings.TrimSpace(rest)
+		}
+	}
+}
+
+func getFrom(t *testing.T, ctx context.Context, addr, target string, header ...string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	plain := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := plain.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(resp.Body)
+		t.Fatalf("GET %s: %s %s", target, resp.Status, text)
+	}
+	return resp
+}
+
+// pollThrough has a poll wait for an event.
+func pollThrough(t *testing.T, s *running, addr string) {
+	poll := func(body string) string {
+		t.Helper()
+		plain := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+		resp, err := plain.Post("http://"+addr+"/api/v1/poll?"+rosa, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("poll: %s %s, %v", resp.Status, text, err)
+		}
+		return string(text)
+	}
+	_, rest, _ := strings.Cut(poll(`{"rooms":["1"]}`), `"cursor":"`)
+	cursor, _, _ := strings.Cut(rest, `"`)
+	time.AfterFunc(100*time.Millisecond, func() { s.say("oigan") })
+	began := time.Now()
+	if answer := poll(fmt.Sprintf(`{"cursor":%q}`, cursor)); !strings.Contains(answer, "oigan") {
+		t.Errorf("the poll got %s", answer)
+	}
+	if took := time.Since(began); took > prompt {
+		t.Errorf("the answer took %v", took)
+	}
+}
+
+func webSocketThrough(t *testing.T, s *running, addr string) {
+	nginx, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := dialV1(t, nginx, "/ws/1?"+rosa, "Sec-WebSocket-Protocol: tertulia.v1")
+	defer p.close()
+	p.want(`"hello"`)
+	p.want(`"subscribed"`)
+	p.want(`"caught_up"`)
+	s.say("por WebSocket")
+	p.want("por WebSocket")
+}
