@@ -25,6 +25,7 @@ import (
 	"tertulia/internal/peer"
 	"tertulia/internal/presence"
 	"tertulia/internal/room"
+	"tertulia/internal/schematest"
 	"tertulia/internal/session"
 	"tertulia/internal/store"
 	"tertulia/internal/store/sqlite"
@@ -88,6 +89,7 @@ func newNodeOn(t testing.TB, parts below, l net.Listener, change ...func(*Config
 		Hub:      hub.New(hub.Config{Bus: b, Log: n.rooms.Log(), Encode: Encoder, Logger: log, Loops: 2}),
 		Presence: presence.New(presence.Config{Bus: b}),
 		Framing:  Framing,
+		Server:   "tertulia/test",
 		Log:      log,
 	}
 	cfg := Config{
@@ -206,8 +208,9 @@ func (b *syncBuffer) String() string {
 // client is the other end of a connection.
 type client struct {
 	net.Conn
-	t  testing.TB
-	in *websocket.Reader
+	t      testing.TB
+	in     *websocket.Reader
+	record *schematest.Recorder
 }
 
 // goodHandshake is the request for a path and query, with more header lines.
@@ -258,7 +261,14 @@ func (n *node) upgrade(request string) *client {
 	}
 	early, _ := br.Peek(br.Buffered())
 	nc.SetDeadline(time.Time{})
-	return &client{Conn: nc, t: n.t, in: websocket.NewReader(nc, early, websocket.Client, websocket.Limits{MaxMessageBytes: -1, ControlPerSecond: -1, MessageTime: patience, Idle: patience})}
+	profile := schematest.Seed
+	if resp.Header.Get("Sec-WebSocket-Protocol") == wire.Protocol {
+		profile = schematest.V1
+	}
+	return &client{
+		Conn: nc, t: n.t, record: schematest.Record(n.t, profile),
+		in: websocket.NewReader(nc, early, websocket.Client, websocket.Limits{MaxMessageBytes: -1, ControlPerSecond: -1, MessageTime: patience, Idle: patience}),
+	}
 }
 
 // enter opens a WebSocket and takes connected.
@@ -273,6 +283,9 @@ func (c *client) send(json string) { c.t.Helper(); c.raw(websocket.Text, json) }
 
 func (c *client) raw(op websocket.Opcode, payload string) {
 	c.t.Helper()
+	if op == websocket.Text {
+		c.record.Sent([]byte(payload))
+	}
 	if _, err := c.Write(websocket.AppendMasked(nil, op, []byte(payload))); err != nil {
 		c.t.Fatalf("write: %v", err)
 	}
@@ -285,6 +298,7 @@ func (c *client) want(typ string) frame {
 	if err != nil || m.Op != websocket.Text {
 		c.t.Fatalf("got %s, %v, want a frame %s", describe(m), err, typ)
 	}
+	c.record.Received(m.Payload)
 	f := parse(c.t, m)
 	if f.Type != typ {
 		c.t.Fatalf("got %s, want a frame %s", m.Payload, typ)

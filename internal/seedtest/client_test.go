@@ -17,6 +17,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/gobwas/ws"
+
+	"tertulia/internal/schematest"
 )
 
 // patience bounds every wait for something that must happen; it is long
@@ -42,6 +44,9 @@ type client struct {
 	conn net.Conn
 	in   *bufio.Reader
 	resp *http.Response // of the handshake
+
+	// record holds what goes to and fro to the schemas.
+	record *schematest.Recorder
 }
 
 // handshake is what a test may say in opening a WebSocket.
@@ -60,7 +65,7 @@ func open(t *testing.T, addr string, h handshake) *client {
 		t.Fatalf("connect: %v", err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	c := &client{t: t, name: h.path, conn: conn, in: bufio.NewReader(conn)}
+	c := &client{t: t, name: h.path, conn: conn, in: bufio.NewReader(conn), record: schematest.Record(t, schematest.Seed)}
 	c.write(handshakeRequest(addr, h))
 	c.deadline(patience)
 	if c.resp, err = http.ReadResponse(c.in, &http.Request{Method: http.MethodGet}); err != nil {
@@ -136,6 +141,7 @@ func (c *client) tryWrite(b []byte) error {
 // send sends one text frame.
 func (c *client) send(frame string) {
 	c.t.Helper()
+	c.record.Sent([]byte(frame))
 	c.write(masked(ws.NewTextFrame([]byte(frame))))
 }
 
@@ -344,6 +350,7 @@ func (c *client) parse(f ws.Frame) event {
 	case hasSeq && e.Type != "message":
 		c.t.Fatalf("%s: got %s, want a top-level seq on messages alone", c.name, e)
 	}
+	c.record.Received(f.Payload)
 	return e
 }
 

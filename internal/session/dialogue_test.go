@@ -22,6 +22,7 @@ import (
 	"tertulia/internal/hub/pipe"
 	"tertulia/internal/presence"
 	"tertulia/internal/room"
+	"tertulia/internal/schematest"
 	"tertulia/internal/store"
 	"tertulia/internal/store/sqlite"
 	"tertulia/wire"
@@ -181,7 +182,7 @@ func inBubble(t *testing.T, f func(n *node), change ...func(*room.Config)) {
 			Loops: 2,
 		})
 		n.Presence = presence.New(presence.Config{Bus: n.bus})
-		n.Framing = lines
+		n.Framing, n.Server = lines, "tertulia/test"
 		defer n.close()
 		f(n)
 	})
@@ -217,6 +218,7 @@ type client struct {
 	session Conversation
 	taken   int // bytes of the pipe's
 	left    bool
+	record  *schematest.Recorder
 
 	in    chan string
 	ended chan struct{} // the reader has ended
@@ -225,7 +227,7 @@ type client struct {
 // connect opens a session as a handshake does.
 func (n *node) connect(hello Hello) (*client, error) {
 	n.t.Helper()
-	c := &client{t: n.t, pipe: pipe.New(pipe.Unlimited, 10*time.Second), in: make(chan string, 10_000), ended: make(chan struct{})}
+	c := n.client(schematest.Seed)
 	c.conn = n.Hub.Connect(c.pipe, hello.User.ID, &hub.Dialect{Bye: n.Framing.Bye})
 	s, err := n.Open(context.Background(), c.conn, hello)
 	if err != nil {
@@ -235,6 +237,14 @@ func (n *node) connect(hello Hello) (*client, error) {
 	return c, nil
 }
 
+// client is the end of a dialogue that has not begun.
+func (n *node) client(profile schematest.Profile) *client {
+	return &client{
+		t: n.t, pipe: pipe.New(pipe.Unlimited, 10*time.Second), record: schematest.Record(n.t, profile),
+		in: make(chan string, 10_000), ended: make(chan struct{}),
+	}
+}
+
 // begin starts the reader of a client.
 func (c *client) begin(n *node, s Conversation) {
 	c.session = s
@@ -242,6 +252,7 @@ func (c *client) begin(n *node, s Conversation) {
 	go func() {
 		defer close(c.ended)
 		for frame := range c.in {
+			c.record.Sent([]byte(frame))
 			c.session.Receive([]byte(frame))
 		}
 	}()
@@ -297,6 +308,9 @@ func (c *client) next() string {
 	}
 	frame, _, _ := strings.Cut(rest[1:], "\n")
 	c.taken += 1 + len(frame)
+	if strings.HasPrefix(frame, "{") { // not the end of the conversation
+		c.record.Received([]byte(frame))
+	}
 	return frame
 }
 

@@ -13,8 +13,8 @@ import (
 
 	"tertulia/chat"
 	"tertulia/internal/hub"
-	"tertulia/internal/hub/pipe"
 	"tertulia/internal/room"
+	"tertulia/internal/schematest"
 	"tertulia/wire"
 )
 
@@ -23,7 +23,7 @@ var linesV1 = hub.Dialect{Profile: hub.V1, Bye: lines.Bye, Ended: func(dst []byt
 // connectV1 opens a session of v1 as a handshake does.
 func (n *node) connectV1(hello HelloV1) (*client, error) {
 	n.t.Helper()
-	c := &client{t: n.t, pipe: pipe.New(pipe.Unlimited, 10*time.Second), in: make(chan string, 10_000), ended: make(chan struct{})}
+	c := n.client(schematest.V1)
 	c.conn = n.Hub.Connect(c.pipe, hello.User.ID, &linesV1)
 	s, err := n.OpenV1(context.Background(), c.conn, hello)
 	if err != nil {
