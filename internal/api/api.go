@@ -62,6 +62,7 @@ type API struct {
 	log     *slog.Logger
 	begun   time.Time
 	handler http.Handler
+	openAPI []byte
 }
 
 // New builds the API. It starts nothing.
@@ -110,7 +111,7 @@ func (a *API) describe(mux humago.Mux) huma.API {
 	a.describeTokens(to)
 	a.describeNode(to)
 	a.describeFollowing(to, mux)
-	describeDocument(to)
+	a.describeDocuments(to)
 	return to.API
 }
 

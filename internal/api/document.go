@@ -1,12 +1,12 @@
 package api
 
 import (
-	"context"
-	"net/http"
 	"reflect"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"tertulia/wire/schema"
 )
 
 // document is the frame of the OpenAPI document; register fills it.
@@ -20,7 +20,7 @@ func (a *API) document() *huma.OpenAPI {
 		},
 		Servers: []*huma.Server{{URL: prefix}},
 		Components: &huma.Components{
-			Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
+			Schemas: huma.NewMapRegistry(schema.Ref(""), schemaName),
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				"bearer":   {Type: "http", Scheme: "bearer", Description: "A token, or the key of a service."},
 				"user_id":  {Type: "apiKey", In: "query", Name: "user_id", Description: "In open mode: who asks."},
@@ -40,25 +40,9 @@ func schemaName(t reflect.Type, hint string) string {
 	return strings.ReplaceAll(huma.DefaultSchemaNamer(t, hint), "JSON", "")
 }
 
-type documentOutput struct {
-	ContentType string `header:"Content-Type" hidden:"true"`
-	Body        []byte
-}
-
-// describeDocument serves the document itself. It comes last: what is
-// registered later is not in it.
-func describeDocument(to *routes) {
-	var text []byte
-	register(to, operation{
-		id: "get-openapi", method: http.MethodGet, path: "/openapi.json", tag: "server", needs: anyone,
-		summary: "Get this document",
-	}, func(context.Context, *empty) (*documentOutput, error) {
-		return &documentOutput{ContentType: "application/json", Body: text}, nil
-	})
-	success := to.OpenAPI().Paths["/openapi.json"].Get.Responses["200"]
-	success.Content = map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}}}
-	var err error
-	if text, err = to.OpenAPI().MarshalJSON(); err != nil {
-		panic("api: the document cannot be encoded: " + err.Error()) // it is the same in every run
-	}
+// shared names a schema of the frames for the document, and returns a
+// reference to it. What stands in frames too has one description.
+func shared(r huma.Registry, name, component string) *huma.Schema {
+	r.Map()[name] = &huma.Schema{Ref: schema.Ref(component)}
+	return &huma.Schema{Ref: schema.Ref(name)}
 }

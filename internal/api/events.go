@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"reflect"
 	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -17,23 +16,8 @@ import (
 // event is an event of a log as its frame has it.
 type event struct{ jsontext.Value }
 
-// eventJSON describes a frame of the log; docs/protocol.md has the data of
-// each type.
-type eventJSON struct {
-	Type  string         `json:"type"`
-	Room  string         `json:"room"`
-	Seq   uint64         `json:"seq" minimum:"1"`
-	Epoch string         `json:"epoch"`
-	Tag   string         `json:"tag" pattern:"^[0-9a-f]{8}$"`
-	Data  map[string]any `json:"data"`
-}
-
 // Schema is asked by huma.
-func (event) Schema(r huma.Registry) *huma.Schema {
-	ref := r.Schema(reflect.TypeFor[eventJSON](), true, "")
-	r.SchemaFromRef(ref.Ref).AdditionalProperties = true
-	return ref
-}
+func (event) Schema(r huma.Registry) *huma.Schema { return shared(r, "Event", "events") }
 
 func eventOf(e *chat.Event) (event, error) { return event{wire.AppendEvent(nil, e)}, nil }
 

@@ -115,8 +115,10 @@ type polledJSON struct {
 }
 
 type roomGapJSON struct {
-	Room string `json:"room"`
-	gapJSON
+	Room   string `json:"room"`
+	Reason string `json:"reason" enum:"epoch,retention"`
+	From   uint64 `json:"from" doc:"The first seq that is missing; above to if none is."`
+	To     uint64 `json:"to" doc:"The last one."`
 }
 
 type roomEndJSON struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json"
@@ -20,34 +19,9 @@ import (
 // (docs/protocol.md §4.3) after the members that the frame has beside data.
 type message struct{ jsontext.Value }
 
-// messageJSON describes a message. Further members may come.
-type messageJSON struct {
-	Seq       uint64 `json:"seq" minimum:"1" doc:"Its place in the log."`
-	Cursor    string `json:"cursor" doc:"The place right after it, epoch:seq:tag."`
-	ID        int64  `json:"id" minimum:"1"`
-	UserID    idJSON `json:"user_id" doc:"As in the frames: a decimal integer is a number, anything else a string."`
-	Username  string `json:"username"`
-	Content   string `json:"content,omitempty" doc:"Absent if the message was deleted."`
-	CreatedAt string `json:"created_at" format:"date-time"`
-	Nonce     string `json:"nonce,omitempty"`
-	Changed   uint64 `json:"changed,omitempty" doc:"The seq of the latest edit, deletion or erasure."`
-	ChangedAt string `json:"changed_at,omitempty" format:"date-time"`
-	Deleted   bool   `json:"deleted,omitempty"`
-}
-
-// idJSON describes an id as the frames have it (docs/protocol.md §4.1).
-type idJSON struct{}
-
-// Schema is asked by huma.
-func (idJSON) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{OneOf: []*huma.Schema{{Type: huma.TypeInteger}, {Type: huma.TypeString}}}
-}
-
 // Schema is asked by huma.
 func (message) Schema(r huma.Registry) *huma.Schema {
-	ref := r.Schema(reflect.TypeFor[messageJSON](), true, "")
-	r.SchemaFromRef(ref.Ref).AdditionalProperties = true
-	return ref
+	return shared(r, "Message", "shared.message_with_cursor")
 }
 
 func messageOf(e *chat.Event) (message, error) {

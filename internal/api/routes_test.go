@@ -10,6 +10,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"tertulia/chat"
+	"tertulia/internal/observe"
+	"tertulia/internal/schematest"
 )
 
 // recordingMux notes what is registered.
@@ -138,7 +140,7 @@ func checkContent(t *testing.T, at string, doc *huma.OpenAPI, content map[string
 		t.Errorf("%s has no schema for %s", at, kind)
 		return
 	}
-	if ref := media.Schema.Ref; ref != "" && len(doc.Components.Schemas.SchemaFromRef(ref).Properties) == 0 {
+	if ref := media.Schema.Ref; ref != "" && !hasMembers(doc.Components.Schemas.SchemaFromRef(ref)) {
 		t.Errorf("%s refers to %s, which has no members", at, ref)
 	}
 }
@@ -158,5 +160,21 @@ func TestEveryCodeHasAnAnswer(t *testing.T) {
 		if is.status >= 500 && !code.Retryable() {
 			t.Errorf("code %s is our fault (%d) and cannot be tried again", code, is.status)
 		}
+	}
+}
+
+// hasMembers reports whether a schema says what its members are, itself or by
+// a schema of the frames.
+func hasMembers(s *huma.Schema) bool { return len(s.Properties) > 0 || s.Ref != "" }
+
+// The document that is given out is whole: every schema in it is one, and
+// leads nowhere outside.
+func TestDocumentIsWhole(t *testing.T) {
+	document, err := schematest.Read(Document(observe.Build{}))
+	if err == nil {
+		err = document.Check()
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }

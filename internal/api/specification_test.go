@@ -8,10 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/go-json-experiment/json"
-
 	"tertulia/chat"
+	"tertulia/internal/observe"
+	"tertulia/internal/schematest"
 )
 
 // specification is Part 3 of docs/protocol.md.
@@ -92,23 +91,14 @@ func TestSpecificationListsEveryStatus(t *testing.T) {
 
 // The examples are what the schemas say, and have every member that is needed.
 func TestSpecificationExamples(t *testing.T) {
-	doc, _ := described()
+	document, err := schematest.Read(Document(observe.Build{}))
+	if err != nil {
+		t.Fatal(err)
+	}
 	count := 0
 	for _, block := range example.FindAllStringSubmatch(specification(t), -1) {
 		count++
-		schema := doc.Components.Schemas.SchemaFromRef("#/components/schemas/" + block[1])
-		if schema == nil {
-			t.Errorf("an example is of the schema %s, which does not exist", block[1])
-			continue
-		}
-		var value any
-		if err := json.Unmarshal([]byte(block[2]), &value); err != nil {
-			t.Errorf("the example of %s: %v", block[1], err)
-			continue
-		}
-		var res huma.ValidateResult
-		huma.Validate(doc.Components.Schemas, schema, huma.NewPathBuffer(nil, 0), huma.ModeReadFromServer, value, &res)
-		for _, err := range res.Errors {
+		if err := document.Component(block[1], []byte(block[2])); err != nil {
 			t.Errorf("the example of %s: %v", block[1], err)
 		}
 	}
