@@ -2,11 +2,13 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +16,9 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"tertulia/chat"
+	"tertulia/internal/api"
+	"tertulia/internal/observe"
+	"tertulia/internal/schematest"
 )
 
 // polled is what the tests look at in the answer to a poll.
@@ -49,10 +54,30 @@ func (n *node) poll(body string) (p polled) {
 	if err != nil {
 		n.t.Fatal(err)
 	}
+	n.checkPoll(req, body, resp, text)
 	if err := json.Unmarshal(text, &p); err != nil {
 		n.t.Fatalf("answer %s: %v", text, err)
 	}
 	return p
+}
+
+// document is the OpenAPI document.
+var document = sync.OnceValues(func() (*schematest.Document, error) { return schematest.Read(api.Document(observe.Build{})) })
+
+// checkPoll holds a poll and its answer to the document. Refusals are package
+// api's to write.
+func (n *node) checkPoll(req *http.Request, body string, resp *http.Response, text []byte) {
+	n.t.Helper()
+	if resp.StatusCode != http.StatusOK {
+		return
+	}
+	doc, err := document()
+	if err == nil {
+		err = errors.Join(doc.Request("/poll", req, []byte(body)), doc.Answer("POST", "/poll", resp.StatusCode, resp.Header, text))
+	}
+	if err != nil {
+		n.t.Errorf("the poll %s is answered with %s: %v", body, text, err)
+	}
 }
 
 func (p *polled) contents() (all []string) {

@@ -21,6 +21,7 @@ import (
 	"tertulia/internal/hub/transporttest"
 	"tertulia/internal/limit"
 	"tertulia/internal/room"
+	"tertulia/internal/schematest"
 	"tertulia/internal/session"
 )
 
@@ -49,6 +50,8 @@ type events struct {
 	end  context.CancelFunc
 	id   string // the last one
 	beat int    // comments so far
+
+	record *schematest.Recorder
 }
 
 func (n *node) client() *http.Client {
@@ -84,7 +87,7 @@ func (n *node) follow(query string, header ...string) *events {
 		body, _ := io.ReadAll(resp.Body)
 		n.t.Fatalf("stream: %s %s", resp.Status, body)
 	}
-	e := &events{t: n.t, resp: resp, in: bufio.NewReader(resp.Body), end: cancel}
+	e := &events{t: n.t, resp: resp, in: bufio.NewReader(resp.Body), end: cancel, record: schematest.Record(n.t, schematest.V1)}
 	if b := e.next(); b.retry == "" || b.event != "" {
 		n.t.Errorf("a stream begins with %+v, want retry", b)
 	}
@@ -125,6 +128,7 @@ func (e *events) read() (b block, err error) {
 			b.retry = value
 		case "data":
 			b.text = value
+			e.record.Received([]byte(value))
 			if err := json.Unmarshal([]byte(value), &b.frame); err != nil {
 				e.t.Fatalf("data %s: %v", value, err)
 			}
