@@ -17,6 +17,7 @@ import (
 	"tertulia/internal/auth"
 	"tertulia/internal/bus/local"
 	"tertulia/internal/config"
+	"tertulia/internal/docs"
 	"tertulia/internal/gateway"
 	"tertulia/internal/hub"
 	"tertulia/internal/limit"
@@ -28,6 +29,7 @@ import (
 	"tertulia/internal/session"
 	"tertulia/internal/store"
 	"tertulia/internal/store/sqlite"
+	"tertulia/wire/schema"
 )
 
 // Server is one node. It is made by New and runs once.
@@ -48,6 +50,7 @@ type Server struct {
 	watch    *session.Watch // nil in open mode
 	gateway  *gateway.Gateway
 	api      *api.API
+	docs     http.Handler
 	health   *observe.Health
 	metrics  *metrics.Metrics
 	http     *http.Server
@@ -146,6 +149,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 		Build:       build,
 		Log:         log,
 	})
+	s.docs = docs.Handler(s.api.OpenAPI(), schema.AsyncAPI(build.Version))
 	s.health = observe.NewHealth(build.Version, log)
 	s.health.Add("store", st.Ping)
 	s.metrics = metrics.New(metrics.Sources{
@@ -217,6 +221,9 @@ func (s *Server) routes() http.Handler {
 	})
 	mux.Handle("/api/", s.api)
 	mux.Handle("GET /problems/{code}", api.Problems())
+	mux.Handle("GET /docs", s.docs)
+	mux.Handle("GET /docs/", s.docs)
+	mux.Handle("GET /{$}", http.RedirectHandler("/docs", http.StatusFound))
 	s.health.Register(mux)
 	mux.Handle("GET /metrics", s.metrics.Handler(s.cfg.Metrics))
 	return mux

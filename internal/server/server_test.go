@@ -392,7 +392,8 @@ func TestRoutes(t *testing.T) {
 		{"/ws/stats", []string{"X-Forwarded-For", "192.0.2.1"}, http.StatusForbidden},
 		{"/ws/1", nil, http.StatusUpgradeRequired},
 		{"/ws/", nil, http.StatusNotFound},
-		{"/", nil, http.StatusNotFound},
+		{"/", nil, http.StatusOK}, // leads to the reference
+		{"/nothing", nil, http.StatusNotFound},
 		{"/health", nil, http.StatusOK},
 		{"/livez", []string{"Host", "chat.example.org"}, http.StatusOK},
 		{"/readyz", []string{"X-Forwarded-For", "192.0.2.1"}, http.StatusOK},
