@@ -58,6 +58,7 @@ type commands struct {
 	Bench       BenchCmd       `cmd:"" help:"Measure a server under load."`
 	Config      ConfigCmd      `cmd:"" help:"Write, check or show the configuration."`
 	Token       TokenCmd       `cmd:"" help:"Make a token, or show what one says."`
+	Schema      SchemaCmd      `cmd:"" help:"Write the documents that describe REST and WebSocket."`
 	Healthcheck HealthcheckCmd `cmd:"" help:"Ask the server on this machine whether it is ready."`
 	Version     VersionCmd     `cmd:"" help:"Say which version this is."`
 }

@@ -52,7 +52,7 @@ var arrows = map[string][]string{
 	"internal/docs": {jsonLibrary, jsonTokens},
 	"internal/server": {"chat", "wire/schema", "internal/docs", "internal/store", "internal/store/sqlite", "internal/bus", "internal/bus/local", "internal/room", "internal/hub",
 		"internal/presence", "internal/session", "internal/auth", "internal/limit", "internal/peer", "internal/certificate", "internal/gateway", "internal/api", "internal/config", "internal/observe", "internal/metrics"},
-	"cmd/tertulia": {"chat", "client", "wire", "internal/auth", "internal/config", "internal/observe", "internal/server", "internal/store/sqlite", "internal/bench",
+	"cmd/tertulia": {"chat", "client", "wire", "wire/schema", "internal/api", "internal/auth", "internal/config", "internal/observe", "internal/server", "internal/store/sqlite", "internal/bench",
 		"github.com/alecthomas/kong", "golang.org/x/term", jsonLibrary, jsonTokens},
 
 	// Measuring and testing. They see the server from outside.
