@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -62,6 +63,12 @@ func MarkBody(m Mark) []byte {
 	b := strconv.AppendUint([]byte(`{"read":`), m.Read, 10)
 	b = strconv.AppendUint(append(b, `,"delivered":`...), m.Delivered, 10)
 	return append(b, '}')
+}
+
+// ParseMarkBody reads the body of a [KindReceipt].
+func ParseMarkBody(b []byte) (m Mark, err error) {
+	_, err = fmt.Sscanf(string(b), `{"read":%d,"delivered":%d}`, &m.Read, &m.Delivered)
+	return m, err
 }
 
 // RevokedBody is the body of [KindRevoked]: {"token_id":…} if only the

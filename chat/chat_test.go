@@ -248,6 +248,8 @@ func TestBodies(t *testing.T) {
 			`{"member":{"user_id":"1","username":"","state":"banned","role":"none"},"reason":"spam"}`},
 		{"mark", string(MarkBody(Mark{Read: 3, Delivered: 5})), `{"read":3,"delivered":5}`},
 		{"revocation", string(RevokedBody("")), `{}`},
+		{"unread", string(UnreadBody(&Room{Head: 9, Msgs: 7}, Mark{Read: 3, ReadMsgs: 2})), `{"read":3,"unread":5,"up_to":9}`},
+		{"gone", string(RoomGoneBody(&Member{Room: "r", State: StateBanned, Mark: Mark{Read: 3}})), `{"room":"r","my":{"state":"banned","role":"none","read":0,"delivered":0,"unread":0,"up_to":0}}`},
 		{"revocation of a token", string(RevokedBody("t1")), `{"token_id":"t1"}`},
 	}
 	for _, c := range cases {
@@ -257,5 +259,15 @@ func TestBodies(t *testing.T) {
 		if !json.Valid([]byte(c.got)) {
 			t.Errorf("%s: %s is not JSON", c.name, c.got)
 		}
+	}
+}
+
+func TestParseMarkBody(t *testing.T) {
+	want := Mark{Read: 3, Delivered: 1<<53 - 1}
+	if got, err := ParseMarkBody(MarkBody(want)); err != nil || got != want {
+		t.Errorf("ParseMarkBody() = %+v, %v, want %+v", got, err, want)
+	}
+	if _, err := ParseMarkBody([]byte(`{"delivered":5}`)); err == nil {
+		t.Error("ParseMarkBody() took a body without read")
 	}
 }

@@ -45,6 +45,12 @@ const (
 	// user in is void, see [RevokedBody]. Sessions end that were let in
 	// before At.
 	KindRevoked
+	// KindUnread and KindRoomChanged are passing, and are made on a node for its
+	// own readers of an inbox: the number of unread messages in Room is another,
+	// see [UnreadBody]; the room or the user's standing in it is, see
+	// [RoomChangedBody]. Version orders the two kinds of one user.
+	KindUnread
+	KindRoomChanged
 )
 
 // Durable reports whether events of this kind are stored in the room's log.
@@ -98,9 +104,9 @@ type Event struct {
 	// Body is a JSON object whose fields depend on Kind; see [MessageBody].
 	Body []byte
 
-	// Version orders the presence events of one room on one node; it is 0
-	// for other kinds. A snapshot at version v already contains every
-	// presence event up to v.
+	// Version orders the presence events of one room on one node, and what
+	// the reader of an inbox is told; it is 0 for other kinds. A snapshot at
+	// version v already contains every such event up to v.
 	Version uint64
 }
 

@@ -116,9 +116,9 @@ func AppendSubscribed(b []byte, s *Subscribed) []byte {
 	b = append(b, '"')
 	b = appendResume(b, s.Resume)
 	b = append(b, `,"settings":`...)
-	b = appendSettings(b, &s.Room)
+	b = chat.AppendSettings(b, &s.Room)
 	b = append(b, `,"my":`...)
-	b = appendStanding(b, &s.Room, &s.My)
+	b = chat.AppendStanding(b, &s.Room, &s.My)
 	if s.Presence != nil {
 		b = append(b, `,"presence":{`...)
 		b = appendPresence(b, s.Presence)
@@ -149,48 +149,6 @@ func appendLog(b []byte, room chat.RoomID, epoch string) []byte {
 	b = append(b, `,"epoch":"`...)
 	b = append(b, epoch...)
 	return append(b, `","data":{`...)
-}
-
-func appendSettings(b []byte, r *chat.Room) []byte {
-	b = append(b, `{"access":"`...)
-	b = append(b, r.Access.String()...)
-	b = append(b, `","title":`...)
-	b = chat.AppendQuote(b, r.Title)
-	b = append(b, `,"topic":`...)
-	b = chat.AppendQuote(b, r.Topic)
-	b = append(b, `,"archived":`...)
-	b = strconv.AppendBool(b, r.Archived)
-	b = append(b, `,"version":`...)
-	b = strconv.AppendUint(b, r.Version, 10)
-	b = append(b, `,"members":`...)
-	b = strconv.AppendInt(b, int64(r.Members), 10)
-	return append(b, '}')
-}
-
-// appendStanding appends where m stands in the room r, as of r.Head.
-func appendStanding(b []byte, r *chat.Room, m *chat.Member) []byte {
-	b = append(b, `{"state":"`...)
-	b = append(b, m.State.String()...)
-	b = append(b, `","role":"`...)
-	b = append(b, m.Role.String()...)
-	b = append(b, `",`...)
-	b = appendMarkFields(b, m.Mark)
-	b = append(b, `,"unread":`...)
-	b = strconv.AppendUint(b, m.Mark.Unread(r.Msgs), 10)
-	b = append(b, `,"up_to":`...)
-	b = strconv.AppendUint(b, r.Head, 10)
-	return append(b, '}')
-}
-
-func appendMarkFields(b []byte, m chat.Mark) []byte {
-	b = append(b, `"read":`...)
-	b = strconv.AppendUint(b, m.Read, 10)
-	b = append(b, `,"delivered":`...)
-	b = strconv.AppendUint(b, m.Delivered, 10)
-	if m.Private {
-		b = append(b, `,"private":true`...)
-	}
-	return b
 }
 
 // appendMark appends how far somebody has come.
@@ -325,7 +283,7 @@ func AppendChanged(b []byte, re string, e *chat.Event, duplicate bool) []byte {
 // stored.
 func AppendMarked(b []byte, re string, room chat.RoomID, m chat.Mark) []byte {
 	b = appendHead(b, "ok", re, room)
-	b = appendMarkFields(b, m)
+	b = chat.AppendMark(b, m)
 	return append(b, "}}"...)
 }
 
@@ -382,39 +340,26 @@ func AppendInbox(b []byte, re string, rooms []Listed, more bool) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(appendListed(append(b, '{'), &rooms[i]), '}')
+		b = chat.AppendListed(b, &rooms[i].Room, &rooms[i].Member)
 	}
 	b = append(b, `],"more":`...)
 	b = strconv.AppendBool(b, more)
 	return append(b, "}}"...)
 }
 
-// AppendRoomChanged appends what has become of one room of the inbox.
-func AppendRoomChanged(b []byte, l *Listed) []byte {
-	b = appendHead(b, "room_changed", "", "")
-	return append(appendListed(b, l), "}}"...)
-}
-
-func appendListed(b []byte, l *Listed) []byte {
-	b = append(b, `"room":`...)
-	b = chat.AppendQuote(b, string(l.Room.ID))
-	b = append(b, `,"settings":`...)
-	b = appendSettings(b, &l.Room)
-	b = append(b, `,"my":`...)
-	return appendStanding(b, &l.Room, &l.Member)
-}
-
-// AppendUnread appends how much of a room the user has not read,
-// docs/protocol.md §18.
-func AppendUnread(b []byte, room chat.RoomID, mark chat.Mark, msgs, head uint64) []byte {
-	b = appendHead(b, "unread", "", room)
-	b = append(b, `"read":`...)
-	b = strconv.AppendUint(b, mark.Read, 10)
-	b = append(b, `,"unread":`...)
-	b = strconv.AppendUint(b, mark.Unread(msgs), 10)
-	b = append(b, `,"up_to":`...)
-	b = strconv.AppendUint(b, head, 10)
-	return append(b, "}}"...)
+// AppendNotice appends the JSON of what the reader of an inbox is told of one
+// room, docs/protocol.md §18; nothing for other kinds.
+func AppendNotice(b []byte, e *chat.Event) []byte {
+	switch e.Kind {
+	case chat.KindUnread:
+		b = appendHead(b, "unread", "", e.Room)
+	case chat.KindRoomChanged:
+		b = appendHead(b, "room_changed", "", "")
+	default:
+		return b
+	}
+	b = append(b, e.Body[1:]...) // an object with members
+	return append(b, '}')
 }
 
 var typeMember = []byte(`{"type":`)

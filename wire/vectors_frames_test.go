@@ -154,7 +154,6 @@ func v1Frames() map[string][]byte {
 	gap.History = []HistoryItem{{Seq: 12, Frame: append([]byte("\x81\x7b"), durableFrames()["message edited since"]...)}}
 	edit := *onMessage(stored(chat.KindMessageEdited, 14, 41, 0, bob, "19:01:00", "{}"), 12, 39, "7f3d")
 	listed := Listed{Room: openRoom, Member: me}
-	now := Listed{Room: openRoom, Member: read}
 	return map[string][]byte{
 		"hello":                       AppendHello(nil, helloOf("5f0c9d1e7a3b4826")),
 		"hello without end":           AppendHello(nil, &Hello{Re: "h", Server: "tertulia/0.2.0", Session: "5f0c9d1e7a3b4826", User: juan, Rooms: 10, Heartbeat: time.Second}),
@@ -190,8 +189,9 @@ func v1Frames() map[string][]byte {
 		"receipt":                     AppendPassing(nil, receipt("12", "12")),
 		"inbox":                       AppendInbox(nil, "s2", []Listed{listed}, false),
 		"inbox of nothing":            AppendInbox(nil, "", nil, true),
-		"unread":                      AppendUnread(nil, "1", read.Mark, 12, 12),
-		"room_changed":                AppendRoomChanged(nil, &now),
+		"unread":                      AppendNotice(nil, &chat.Event{Room: "1", Kind: chat.KindUnread, Body: chat.UnreadBody(&openRoom, read.Mark)}),
+		"room_changed":                AppendNotice(nil, &chat.Event{Room: "1", Kind: chat.KindRoomChanged, Body: chat.RoomChangedBody(&openRoom, &read)}),
+		"room_changed to gone":        AppendNotice(nil, &chat.Event{Room: "2", Kind: chat.KindRoomChanged, Body: chat.RoomGoneBody(&chat.Member{Room: "2"})}),
 	}
 }
 
