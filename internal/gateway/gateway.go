@@ -303,6 +303,7 @@ var Encoder = hub.Encoder{
 		}
 		return appendFramed(dst, e, wire.AppendPassing)
 	},
+	Notice: func(dst []byte, e *chat.Event) []byte { return appendFramed(dst, e, wire.AppendNotice) },
 }
 
 func closeFrame(dst []byte, code wire.CloseCode, reason string) []byte {

@@ -138,6 +138,18 @@ func (h *Hub) AttachUser(c *Conn) (*Sub, error) {
 	return s, nil
 }
 
+// Notify hands passing events to those connections of a user that read the
+// user's topic on this node, as if they had been published there. No other node
+// hears of them.
+func (h *Hub) Notify(user chat.UserID, events []chat.Event) {
+	h.mu.Lock()
+	f := h.feeds[bus.UserTopic(user)]
+	h.mu.Unlock()
+	if f != nil {
+		f.take(events)
+	}
+}
+
 // link puts s among the feed's subscribers, from here on. The caller holds
 // f.mu.
 func (f *Feed) link(s *Sub) {
@@ -253,9 +265,9 @@ func (f *Feed) judge(ctx context.Context, c chat.Cursor) (Gap, error) {
 	return GapNone, nil
 }
 
-// Start begins delivery after the cursor. version is that of the presence
-// snapshot that the reader has been given: presence events up to it are left
-// out. The markers, in rising order of their places, are written among the
+// Start begins delivery after the cursor. version is that of the snapshot of
+// presence, or of an inbox, that the reader has been given: events up to it are
+// left out. The markers, in rising order of their places, are written among the
 // events. What was queued by [Conn.Reply] before is written first. It is called
 // once at most, and not after Detach.
 func (s *Sub) Start(version uint64, markers ...Marker) {

@@ -21,7 +21,7 @@ type passingEvent struct {
 	frames [profiles][]byte // nil for a profile that does not get it
 	cause  chat.UserID      // who does not get it, "" if everyone does
 	state  state
-	// version is that of presence, 0 for other events.
+	// version is that of presence or of an inbox, 0 for other events.
 	version uint64
 }
 
@@ -75,7 +75,7 @@ func (h *Hub) encodePassing(e *chat.Event) passingEvent {
 // encodeNotice makes an event of a user's topic. All connections of the user
 // get it, also the one that caused it.
 func (h *Hub) encodeNotice(e *chat.Event) passingEvent {
-	p := passingEvent{state: state{notice + class(e.Kind), string(e.Room)}}
+	p := passingEvent{state: state{notice + class(e.Kind), string(e.Room)}, version: e.Version}
 	p.frames[V1] = h.cfg.Encode.Notice(nil, e)
 	return p
 }

@@ -190,6 +190,33 @@ func TestUserTopic(t *testing.T) {
 	})
 }
 
+// What a node tells its own readers of a user goes to them alone, and only if
+// it is newer than their snapshot.
+func TestNotify(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, local.New(), nil)
+		defer w.close()
+		r, other := w.readerOf("a", -1, &v1Dialect), w.readerOf("b", -1, &v1Dialect)
+		for r, version := range map[*reader]uint64{r: 6, other: 0} {
+			var err error
+			if r.sub, err = w.hub.AttachUser(r.conn); err != nil {
+				t.Fatal(err)
+			}
+			r.sub.Start(version)
+			defer r.sub.Detach()
+		}
+		w.hub.Notify("a", []chat.Event{{Room: "7", Kind: chat.KindUnread, Version: 6}, {Room: "8", Kind: chat.KindUnread, Version: 7}})
+		w.hub.Notify("nobody", []chat.Event{{Room: "7", Kind: chat.KindUnread, Version: 8}})
+		settle()
+		if got, want := strings.Join(r.lines(), "|"), fmt.Sprintf("passing notice %d 8", chat.KindUnread); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if got := other.lines(); len(got) != 0 {
+			t.Errorf("another user got %q", got)
+		}
+	})
+}
+
 // Subscriptions are many: an idle one is a hundred bytes and a bit.
 func TestSubIsSmall(t *testing.T) {
 	if size := unsafe.Sizeof(Sub{}); size > 112 {
