@@ -43,7 +43,7 @@ func (s *Service) Standings(ctx context.Context, by chat.Principal, after chat.R
 			return nil, s.unreadable("a user's rooms", err)
 		}
 		for i := range page {
-			if isOwn(&page[i]) {
+			if Own(&page[i]) {
 				own = append(own, page[i])
 			}
 		}
@@ -55,7 +55,8 @@ func (s *Service) Standings(ctx context.Context, by chat.Principal, after chat.R
 	return own[:min(len(own), limit)], nil
 }
 
-// isOwn leaves out rooms of which the user has kept no more than a mark.
-func isOwn(at *store.Standing) bool {
+// Own reports whether a room is among a user's own; of others the user has kept
+// no more than a mark. That a user has a standing or a mark is not looked at.
+func Own(at *store.Standing) bool {
 	return at.Member.State == chat.StateInvited || roleIn(at.Room, at.Member) > chat.RoleNone
 }
