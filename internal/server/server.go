@@ -20,6 +20,7 @@ import (
 	"tertulia/internal/docs"
 	"tertulia/internal/gateway"
 	"tertulia/internal/hub"
+	"tertulia/internal/inbox"
 	"tertulia/internal/limit"
 	"tertulia/internal/metrics"
 	"tertulia/internal/observe"
@@ -46,6 +47,7 @@ type Server struct {
 	bus      *local.Bus
 	rooms    *room.Service
 	hub      *hub.Hub
+	inbox    *inbox.Service
 	presence *presence.Tracker
 	watch    *session.Watch // nil in open mode
 	gateway  *gateway.Gateway
@@ -112,12 +114,14 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 		Encode: gateway.Encoder,
 		Logger: log,
 	})
+	s.inbox = inbox.New(inbox.Config{Rooms: s.rooms, Store: st, Bus: s.bus, Notify: s.hub.Notify, Logger: log})
 	s.presence = presence.New(presence.Config{Bus: s.bus, Grace: graceOf(&cfg)})
 	s.watch = watchOf(tokens, s.bus, log)
 	s.gateway = gateway.New(gateway.Config{
 		Services: &session.Services{
 			Rooms:     s.rooms,
 			Hub:       s.hub,
+			Inbox:     s.inbox,
 			Presence:  s.presence,
 			Framing:   gateway.Framing,
 			Log:       log,
@@ -299,6 +303,7 @@ func (s *Server) stop(serving chan error) error {
 	s.gateway.Close()
 	s.watch.Close()
 	s.presence.Close()
+	s.inbox.Close()
 	s.hub.Close()
 	s.who.Close()
 	errs = append(errs, s.rooms.Close(), s.bus.Close(), s.store.Close())

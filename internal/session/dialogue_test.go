@@ -20,6 +20,7 @@ import (
 	"tertulia/internal/bus/local"
 	"tertulia/internal/hub"
 	"tertulia/internal/hub/pipe"
+	"tertulia/internal/inbox"
 	"tertulia/internal/presence"
 	"tertulia/internal/room"
 	"tertulia/internal/schematest"
@@ -140,6 +141,7 @@ type node struct {
 	t     *testing.T
 	store *shelf
 	bus   *counted
+	inbox *inbox.Service // which a test may take out of Services
 	log   bytes.Buffer
 
 	clients []*client
@@ -155,6 +157,13 @@ func passingLine(b []byte, e *chat.Event, p hub.Profile) []byte {
 		return b
 	}
 	return lines.Text(b, frame)
+}
+
+func noticeLine(b []byte, e *chat.Event) []byte {
+	if frame := wire.AppendNotice(nil, e); len(frame) > 0 {
+		b = lines.Text(b, frame)
+	}
+	return b
 }
 
 // inBubble runs f with a node, in a bubble where waiting takes no time.
@@ -178,10 +187,13 @@ func inBubble(t *testing.T, f func(n *node), change ...func(*room.Config)) {
 			Encode: hub.Encoder{
 				Durable: func(b []byte, e *chat.Event) []byte { return wire.AppendEvent(append(b, '\n'), e) },
 				Passing: passingLine,
+				Notice:  noticeLine,
 			},
 			Loops: 2,
 		})
 		n.Presence = presence.New(presence.Config{Bus: n.bus})
+		n.inbox = inbox.New(inbox.Config{Rooms: n.Rooms, Store: n.store, Bus: n.bus, Notify: n.Hub.Notify})
+		n.Inbox = n.inbox
 		n.Framing, n.Server = lines, "tertulia/test"
 		defer n.close()
 		f(n)
@@ -201,6 +213,7 @@ func (n *node) close() {
 		n.t.Errorf("%d rooms are still read with nobody there", left)
 	}
 	n.Presence.Close()
+	n.inbox.Close()
 	n.Hub.Close()
 	n.Rooms.Close()
 	n.bus.Close()

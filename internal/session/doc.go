@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"tertulia/internal/hub"
+	"tertulia/internal/inbox"
 	"tertulia/internal/presence"
 	"tertulia/internal/room"
 	"tertulia/wire"
@@ -69,8 +70,10 @@ type Services struct {
 	Rooms    *room.Service
 	Hub      *hub.Hub
 	Presence *presence.Tracker
-	Framing  Framing
-	Log      *slog.Logger
+	// Inbox tells users of their rooms; without it no inbox is served.
+	Inbox   *inbox.Service
+	Framing Framing
+	Log     *slog.Logger
 	// Watch ends sessions whose credential is revoked; nil ends none.
 	Watch *Watch
 	// Server is what the server calls itself to clients of v1: name/version.

@@ -49,7 +49,7 @@ func (v *V1) Follow(rooms []wire.Subscription) {
 // subscribe adds one room. Nothing changes for one that the client is in.
 func (v *V1) subscribe(ctx context.Context, want wire.Subscription, re string) error {
 	if want.Room == wire.Inbox {
-		return chat.Errorf(chat.RoomNotFound, "This server has no inbox.")
+		return v.openInbox(ctx, re)
 	}
 	v.mu.Lock()
 	live, full := v.subs[want.Room] != nil, len(v.subs) >= MaxSubscriptions
@@ -148,17 +148,28 @@ func itemsOf(recent []hub.Recent) []wire.HistoryItem {
 // unsubscribe ends the subscriptions to the rooms of a command.
 func (v *V1) unsubscribe(r *wire.Request) {
 	for _, room := range r.Unsubscribe {
-		v.mu.Lock()
-		s := v.subs[room]
-		delete(v.subs, room)
-		v.mu.Unlock()
-		if s == nil {
+		if !v.endSubscription(room) {
 			v.refuse(r, room, errNotSubscribed)
 			continue
 		}
-		v.leave(s, true)
 		v.replies.later(func(b []byte) []byte { return wire.AppendUnsubscribed(b, r.ID, room, wire.UnsubscribedAsked) })
 	}
+}
+
+// endSubscription reports whether the client was subscribed.
+func (v *V1) endSubscription(room chat.RoomID) bool {
+	if room == wire.Inbox {
+		return v.closeInbox()
+	}
+	v.mu.Lock()
+	s := v.subs[room]
+	delete(v.subs, room)
+	v.mu.Unlock()
+	if s == nil {
+		return false
+	}
+	v.leave(s, true)
+	return true
 }
 
 var errNotSubscribed = chat.Errorf(chat.NotSubscribed, "This connection is not subscribed to the room.")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,14 @@ const (
 
 // features are the words of hello, docs/protocol.md §14.1.
 var features = []string{"edit", "delete", "history", "presence", "receipts", "typing"}
+
+// features are what this server serves.
+func (srv *Services) features() []string {
+	if srv.Inbox == nil {
+		return features
+	}
+	return append(slices.Clone(features), string(wire.Inbox))
+}
 
 // HelloV1 is who connects with the profile v1, and where to.
 type HelloV1 struct {
@@ -54,6 +63,8 @@ type V1 struct {
 	ctx    context.Context // ends with the session
 	cancel context.CancelFunc
 	work   sync.WaitGroup // marks being stored, subscriptions being left
+
+	listing *listing // owned by the reader; nil unless the client has opened its inbox
 
 	mu   sync.Mutex
 	subs map[chat.RoomID]*subscription
@@ -106,7 +117,7 @@ func (v *V1) hello(re string) {
 		Server:    v.srv.Server,
 		Session:   v.name,
 		User:      v.by.User,
-		Features:  features,
+		Features:  v.srv.features(),
 		Heartbeat: v.srv.Heartbeat,
 		ExpiresAt: v.life.identity().ExpiresAt,
 		Rooms:     MaxSubscriptions,
@@ -127,6 +138,7 @@ func (v *V1) End(clean bool) {
 	for _, s := range left {
 		v.leave(s, clean)
 	}
+	v.closeInbox()
 	v.work.Wait()
 }
 

@@ -60,12 +60,12 @@ func (c *client) subscribe(room string) {
 // docs/protocol.md §12.3, §14.1, §15.1
 func TestV1Hello(t *testing.T) {
 	inBubble(t, func(n *node) {
-		n.Server, n.Heartbeat = "tertulia/test", 25*time.Second
+		n.Server, n.Heartbeat, n.Inbox = "tertulia/test", 25*time.Second, nil
 		a, err := n.connectV1(HelloV1{Identity: as(ana)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.want(`{"type":"hello","data":{"server":"tertulia/test","user":{"id":"1","name":"Ana"},"limits":{"rooms":1000,"rooms_per_command":100},"heartbeat_ms":25000}}`)
+		a.want(`{"type":"hello","data":{"server":"tertulia/test","user":{"id":"1","name":"Ana"},"limits":{"rooms":1000,"rooms_per_command":100},"features":["edit","delete","history","presence","receipts","typing"],"heartbeat_ms":25000}}`)
 		a.wantIdle(time.Minute)
 		a.send(`{"type":"hello","id":"h","client":"test","cursors":{"1":"` + n.Rooms.Log().Epoch() + `:0","stats":"x:0"}}`)
 		a.want(`{"type":"error","re":"h","code":"reserved_room"}`)
