@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,7 +16,8 @@ type Revocations interface {
 	// RevokedBefore returns the instant before which all tokens of a user are
 	// void, zero if there is none: a token is void if its IssuedAt is earlier.
 	// Tokens count whole seconds, so that one that is issued in the second of
-	// the revocation may be void as well.
+	// the revocation may be void as well. A *chat.Error refuses the user,
+	// whatever the token is.
 	RevokedBefore(ctx context.Context, user chat.UserID) (time.Time, error)
 	// TokenRevoked reports whether the one token with this jti is void.
 	TokenRevoked(ctx context.Context, id string) (bool, error)
@@ -26,7 +28,8 @@ type Revocations interface {
 // seconds in case that was not heard, and at id.ExpiresAt.
 //
 // The error is a *chat.Error with code [chat.TokenExpired],
-// [chat.Unauthenticated] if the token was revoked, or [chat.StoreUnavailable]
+// [chat.Unauthenticated] if the token was revoked, that of the Revocations if
+// they refuse the user, or [chat.StoreUnavailable]
 // if that cannot be known: a newcomer is not let in then, while a socket that
 // is open already may stay.
 func (a *Authenticator) Recheck(ctx context.Context, id Identity) error {
@@ -37,6 +40,9 @@ func (a *Authenticator) Recheck(ctx context.Context, id Identity) error {
 		return nil
 	}
 	before, err := a.revocations.RevokedBefore(ctx, id.User.ID)
+	if told, ok := errors.AsType[*chat.Error](err); ok {
+		return told
+	}
 	if err != nil {
 		return unknownRevocation(err)
 	}

@@ -62,6 +62,7 @@ var arrows = map[string][]string{
 	"internal/house":         {},
 	"internal/house/summary": {jsonLibrary},
 	"internal/schematest":    {"wire/schema", "github.com/santhosh-tekuri/jsonschema/v6"},
+	"internal/authtest":      {"chat", "internal/auth", "internal/config", "internal/limit", "internal/server", "internal/store", "internal/store/sqlite", "internal/websocket", "wire"},
 	"internal/seedtest":      {"chat", "wire", jsonLibrary, jsonTokens, "github.com/gobwas/ws"},
 }
 

@@ -46,6 +46,39 @@ func (s *Server) identify(r *http.Request) (chat.Principal, error) {
 	return id.Principal, err
 }
 
+// guardStats lets through who may see the statistics of the node: in open mode
+// everybody who may ask at all, in token mode services.
+func (s *Server) guardStats(next http.Handler) http.Handler {
+	if s.cfg.Auth.Mode == config.AuthOpen {
+		return s.auth.Guard(next)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		by, err := s.identify(r)
+		if err == nil && !by.Service {
+			err = chat.Errorf(chat.Forbidden, "The statistics are for the back end of the application.")
+		}
+		if err != nil {
+			told := chat.AsError(err)
+			http.Error(w, told.Message, statsStatus(told.Code))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// statsStatus is how a refusal of the statistics is told.
+func statsStatus(code chat.Code) int {
+	switch code {
+	case chat.Unauthenticated, chat.TokenExpired:
+		return http.StatusUnauthorized
+	case chat.InvalidParameter:
+		return http.StatusBadRequest
+	case chat.Forbidden:
+		return http.StatusForbidden
+	}
+	return http.StatusServiceUnavailable
+}
+
 // ticket makes a ticket for whoever asks, good for the page that asks.
 func (s *Server) ticket(r *http.Request) (ticket string, expiresAt time.Time, err error) {
 	id, err := s.who.Identify(r)

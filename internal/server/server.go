@@ -214,7 +214,7 @@ func policyOf(cfg *config.Config) limit.Policy {
 
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	stats := s.auth.Guard(api.Stats(s.presence))
+	stats := s.guardStats(api.Stats(s.presence))
 	mux.Handle("GET /ws", s.gateway)
 	mux.HandleFunc("GET /ws/{room_id}", func(w http.ResponseWriter, r *http.Request) {
 		if r.PathValue("room_id") == "stats" && r.Header.Get("Upgrade") == "" {

@@ -29,9 +29,13 @@ func whoOf(cfg *config.Config, accounts store.Accounts, tickets *auth.Tickets, l
 // revocations are those that the store has.
 type revocations struct{ accounts store.Accounts }
 
-// RevokedBefore implements [auth.Revocations].
+// RevokedBefore implements [auth.Revocations]. All tokens of a disabled account
+// are void, whenever they were issued.
 func (r revocations) RevokedBefore(ctx context.Context, user chat.UserID) (time.Time, error) {
 	a, _, err := r.accounts.Account(ctx, user)
+	if err == nil && a.Disabled {
+		return time.Time{}, chat.Errorf(chat.Forbidden, "This account is disabled; ask who runs the server.")
+	}
 	return a.RevokedBefore, err
 }
 

@@ -123,7 +123,7 @@ type Watch struct {
 type Listen func(user chat.UserID, heard func(tokenID string, before time.Time)) (stop func())
 
 // NewWatch starts a watch; Close ends it. recheck returns a *chat.Error with
-// code chat.Unauthenticated or chat.TokenExpired for an identity that does not
+// code chat.Unauthenticated, chat.TokenExpired or chat.Forbidden for an identity that does not
 // hold any more; any other error leaves its session open.
 func NewWatch(recheck func(context.Context, Identity) error, listen Listen) *Watch {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -165,7 +165,7 @@ func (w *Watch) look(ctx context.Context, l *life) {
 	if err == nil {
 		return
 	}
-	if told := asError(err); told.Code == chat.Unauthenticated || told.Code == chat.TokenExpired {
+	if told := asError(err); told.Code == chat.Unauthenticated || told.Code == chat.TokenExpired || told.Code == chat.Forbidden {
 		l.dismiss(told)
 	}
 }

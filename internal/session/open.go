@@ -44,6 +44,9 @@ type Session struct {
 // Open attaches conn to a room and tells the client so. On an error nothing
 // is attached; [Farewell] turns it into the last frames of the connection.
 func (srv *Services) Open(ctx context.Context, conn *hub.Conn, hello Hello) (*Session, error) {
+	if hello.User.ID == "" {
+		return nil, errServiceAlone
+	}
 	sub, at, err := srv.Hub.Attach(ctx, conn, hello.Room, hub.AttachOptions{
 		After:       hello.After,
 		Recent:      hello.History,

@@ -83,7 +83,7 @@ type subscription struct {
 // last frames of the connection.
 func (srv *Services) OpenV1(ctx context.Context, conn *hub.Conn, hello HelloV1) (*V1, error) {
 	if hello.User.ID == "" {
-		return nil, chat.Errorf(chat.Forbidden, "A connection is a user's: name the one that the service acts for.")
+		return nil, errServiceAlone
 	}
 	v := &V1{by: hello.Principal, home: hello.Room, verify: hello.Verify, name: newName(), subs: make(map[chat.RoomID]*subscription)}
 	v.init(srv, conn, hello.Limit)
@@ -103,6 +103,8 @@ func (srv *Services) OpenV1(ctx context.Context, conn *hub.Conn, hello HelloV1) 
 	}
 	return v, nil
 }
+
+var errServiceAlone = chat.Errorf(chat.Forbidden, "A connection is a user's: name the one that the service acts for.")
 
 // newName makes the name of a session for the logs of both sides.
 func newName() string {
