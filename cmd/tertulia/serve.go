@@ -34,9 +34,6 @@ func (c *ServeCmd) Run(ctx context.Context, io IO, others otherEnv) error {
 		return err
 	}
 	cfg := loaded.Config
-	if cfg.Auth.Mode != config.AuthOpen {
-		return errorWithHint(exitUsage, "set auth.mode to open", "this version makes and checks tokens, and does not serve by them yet")
-	}
 	text := cfg.Log.Format == config.LogText || cfg.Log.Format == config.LogAuto && isTerminal(io.Err)
 	log := observe.NewLogger(io.Err, observe.LogOptions{Level: cfg.Log.Level, JSON: !text, Color: io.colored(io.Err)})
 	for _, problem := range loaded.Unknown {

@@ -5,6 +5,8 @@ import (
 	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -148,11 +150,28 @@ func TestConfigShowHidesSecrets(t *testing.T) {
 	}
 }
 
-// Nobody is believed by the URL where tokens are asked for.
+// Nobody is believed by the URL where tokens are asked for, and who brings a
+// token is.
 func TestServeByTokens(t *testing.T) {
-	inFolder(t, nil)
-	code, _, stderr := tertulia(t.Context(), []string{"TERTULIA_AUTH_HS256_SECRET=" + tokenSecret}, "serve", "--auth-mode", "token", "--listen", "127.0.0.1:0")
-	if code != exitUsage || !strings.Contains(stderr, "does not serve by them yet") {
-		t.Errorf("serve in token mode = %d, %q, want it refused", code, stderr)
+	_, serving, _ := start(t, "--auth-mode", "token", "--auth-hs256-secret", tokenSecret)
+	url := fmt.Sprintf("http://%s/api/v1/me?user_id=ana&username=Ana", serving["listen"])
+	env := []string{"TERTULIA_AUTH_HS256_SECRET=" + tokenSecret}
+	_, token, _ := tertuliaReads(t, "", env, "token", "create", "--user", "ana")
+	for bearer, want := range map[string]int{"": http.StatusUnauthorized, strings.TrimSpace(token): http.StatusOK} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bearer != "" {
+			r.Header.Set("Authorization", "Bearer "+bearer)
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("GET /me with the token %q = %d, want %d", bearer, resp.StatusCode, want)
+		}
 	}
 }
