@@ -14,18 +14,23 @@ const (
 	maxRetryAfter = 5 * time.Minute
 )
 
-// backoff returns the wait after the failed attempt n = 0, 1, 2…: uniform
-// from 0 to base·2ⁿ, at most the cap. random(d) is uniform in [0, d).
-func backoff(n int, random func(time.Duration) time.Duration) time.Duration {
-	return random(backoffBound(n))
+// backoff says how long to wait before coming back (docs/protocol.md §6.4).
+type backoff struct {
+	base, cap time.Duration
+	// random(d) is uniform in [0, d).
+	random func(time.Duration) time.Duration
 }
 
-func backoffBound(n int) time.Duration {
-	bound := backoffBase
+// wait returns the wait after the failed attempt n = 0, 1, 2…: uniform from 0
+// to base·2ⁿ, at most the cap.
+func (b backoff) wait(n int) time.Duration { return b.random(b.bound(n)) }
+
+func (b backoff) bound(n int) time.Duration {
+	bound := b.base
 	for range n {
-		if bound *= 2; bound >= backoffCap {
-			return backoffCap
+		if bound *= 2; bound >= b.cap {
+			return b.cap
 		}
 	}
-	return bound
+	return min(bound, b.cap)
 }

@@ -9,20 +9,32 @@ import (
 )
 
 var (
-	// ErrClosed is the end of a room by [Room.Close].
-	ErrClosed = errors.New("the room is closed")
+	// ErrClosed is the end of a client by [Client.Close].
+	ErrClosed = errors.New("the client is closed")
 	// ErrUnknown marks a post that was written and never answered: it may be
 	// stored or not. Posting it again with its nonce is safe.
 	ErrUnknown = errors.New("it is not known whether the message was stored")
-	// ErrExpired is a post that waited for longer than [Options.PostTimeout].
+	// ErrExpired is a post that waited for longer than [WithOutbox] allows.
 	ErrExpired = errors.New("the post waited too long")
-	// ErrOutboxFull is a post beyond [Options.Outbox].
+	// ErrOutboxFull is a post beyond what [WithOutbox] allows.
 	ErrOutboxFull = errors.New("too many posts wait for an acknowledgement")
 	// ErrCanceled is a post taken back by [Outgoing.Cancel].
 	ErrCanceled = errors.New("the post was taken back")
 	// ErrOffline is a ping that no connection could carry.
-	ErrOffline = errors.New("the room is not online")
+	ErrOffline = errors.New("the client is not online")
 )
+
+// RemovedError is the end of a subscription because the user was removed from
+// the room.
+type RemovedError struct {
+	Room chat.RoomID
+	// Reason is the server's word; the event before it says more.
+	Reason string
+}
+
+func (e *RemovedError) Error() string {
+	return fmt.Sprintf("removed from room %s (%s)", e.Room, e.Reason)
+}
 
 // PostError is a message that [Room.Send] did not get acknowledged.
 type PostError struct {
@@ -35,7 +47,7 @@ func (e *PostError) Error() string { return "send: " + e.Err.Error() }
 
 func (e *PostError) Unwrap() error { return e.Err }
 
-// RefusedError ends a room: the server does not want this client back.
+// RefusedError ends a client: the server does not want this client back.
 type RefusedError struct {
 	// Code is the WebSocket close code, 0 if the handshake was refused.
 	Code int

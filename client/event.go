@@ -6,107 +6,246 @@ import (
 	"tertulia/chat"
 )
 
-// Event is what [Room.Events] hands over: one of [Connected], [Message],
-// [Joined], [Left], [Typing], [Gap], [StateChanged], [ServerError],
-// [Malformed] and [Other].
+// Event is what [Room.Events] and [Client.Events] hand over.
+//
+// Durable, in the order of the room's log: [Message], [MessageEdited],
+// [MessageDeleted], [MessagesErased], [RoomUpdated], [MemberChanged] and, of
+// kinds that this client does not know, [Other].
+//
+// About the stream: [Subscribed], [CaughtUp], [Gap], [Unsubscribed] and
+// [Malformed].
+//
+// Passing: [Typing], [Receipt], [PresenceChanged], [Unread], [RoomChanged],
+// [ConnectionState] and [ServerError].
 type Event interface{ event() }
 
-// Connected follows the [StateChanged] to [Online]. History, or what was
-// missed, comes after it.
-type Connected struct {
-	// Active are the users in the room, oneself included; the server caps the
-	// list. ActiveCount is their number.
-	Active      []chat.User
-	ActiveCount int
-	// Head is the highest seq of the room at that instant.
-	Head uint64
-	// Resumed reports whether the server continues after the last event taken.
-	Resumed bool
-}
-
-// Message is what a user said. One's own messages come too.
-type Message struct {
+// Stored is what all durable events have. It moves the reader's cursor.
+type Stored struct {
+	Room chat.RoomID
 	// ID is unique on the server; only Seq orders.
-	ID int64
-	// Seq is 0 if the server does not number its messages; such a message is
-	// not protected against loss and repetition.
-	Seq  uint64
+	ID  int64
+	Seq uint64
+	// From is who did it, under the name of that time; empty if it was the
+	// operator or an application.
 	From chat.User
-	// Content is as the author wrote it: it may hold control characters.
-	Content string
-	At      time.Time
+	At   time.Time
 	// Nonce is the author's; empty if there was none.
 	Nonce chat.Nonce
-	// History marks a message of the past that came with the connection.
-	History bool
-	// Cursor is the place right after this message, for [Options.Cursor].
+	// Cursor is the place right after this event, for [From].
 	Cursor chat.Cursor
 }
 
-// Joined is a user's first session in the room.
-type Joined struct{ User chat.User }
+// Message is what a user said, in the form that it had when it was read. One's
+// own messages come too.
+type Message struct {
+	Stored
+	// Content is as the author wrote it: it may hold control characters.
+	// It is empty if Deleted.
+	Content string
+	// Changed is the seq of the latest edit, deletion or erasure that is
+	// already in Content, 0 if there was none; ChangedAt is when that was.
+	Changed   uint64
+	ChangedAt time.Time
+	Deleted   bool
+}
 
-// Left is the end of a user's last session in the room.
-type Left struct{ User chat.User }
+// MessageEdited gives a message other content.
+type MessageEdited struct {
+	Stored
+	TargetSeq uint64
+	MessageID int64
+	// Content is empty, and Blank set, if the message was deleted later: the
+	// deletion follows.
+	Content string
+	Blank   bool
+}
 
-// Typing is a user who begins or stops to write.
-type Typing struct {
-	User chat.User
-	On   bool
-	// ExpiresIn is how long to show it without hearing of it again.
-	ExpiresIn time.Duration
+// MessageDeleted takes a message away.
+type MessageDeleted struct {
+	Stored
+	TargetSeq uint64
+	MessageID int64
+	Reason    string
+}
+
+// MessagesErased deletes all messages of Subject with a lower seq.
+type MessagesErased struct {
+	Stored
+	Subject chat.UserID
+}
+
+// RoomUpdated says what a room is like from then on.
+type RoomUpdated struct {
+	Stored
+	// Created marks the room's first event.
+	Created  bool
+	Settings chat.Settings
+}
+
+// MemberChanged gives a user another standing in a room.
+type MemberChanged struct {
+	Stored
+	// Type is the server's word: member_invited, member_added,
+	// member_removed, member_banned, member_unbanned or member_role.
+	Type   string
+	Member chat.User
+	State  chat.State
+	Role   chat.Role
+	Reason string
+}
+
+// Other is a durable event of a kind that this client does not know.
+type Other struct {
+	Stored
+	Type string
+	// Frame is the whole frame, JSON.
+	Frame []byte
+}
+
+// Malformed is a durable event that could not be understood; it is left out.
+type Malformed struct {
+	Stored
+	Err error
+}
+
+// Subscribed follows each beginning and resumption of a room.
+type Subscribed struct {
+	Room chat.RoomID
+	// Head is the highest seq of the room at that instant.
+	Head     uint64
+	Settings chat.Settings
+	My       Standing
+	// Presence is nil if it was not asked for.
+	Presence *Presence
+	Receipts []Receipt
+}
+
+// Standing is the user's own place in a room.
+type Standing struct {
+	State           chat.State
+	Role            chat.Role
+	Read, Delivered uint64
+	// Unread counts the messages after Read and up to UpTo, a seq.
+	Unread, UpTo uint64
+	Private      bool
+}
+
+// Presence is who is in a room. Users are at most 200, and nil if only the
+// number is known.
+type Presence struct {
+	Count int
+	Users []chat.User
+}
+
+// CaughtUp says that the reader has taken all that was missed; what follows
+// is live. It comes once after each connection.
+type CaughtUp struct {
+	Room chat.RoomID
+	Seq  uint64
 }
 
 // GapReason says why events are missing.
 type GapReason string
 
-// The reasons. The first two are the server's words (docs/protocol.md §6.4).
+// The reasons (docs/protocol.md §14.3).
 const (
 	// GapEpoch: the log began another life, by a restore or a failover that
 	// lost events. What was handed over before may no longer be in it.
 	GapEpoch GapReason = "epoch"
 	// GapRetention: the log was trimmed above the cursor.
 	GapRetention GapReason = "retention"
-	// GapHole: a seq was jumped over. Kinds of events that the connection's
-	// profile does not carry make such holes too.
-	GapHole GapReason = "hole"
+	// GapPermission: they are not for this user.
+	GapPermission GapReason = "permission"
 )
 
 // Gap says that the events From to To, both included, will not be handed
-// over. To is less than From if it is not known that any are missing.
+// over. To is less than From if none are known to be missing.
 type Gap struct {
+	Room     chat.RoomID
 	Reason   GapReason
 	From, To uint64
-	// Epoch is the life of the log that goes on after the gap.
-	Epoch string
 }
 
-// ServerError is a refusal that answers no post, for example of typing too often.
-type ServerError struct{ Err *chat.Error }
-
-// Malformed is a frame that could not be understood and was left out.
-type Malformed struct {
-	// Seq is the frame's place in the log, 0 if it has none or it was not legible.
-	Seq uint64
+// Unsubscribed is the last event of a room until it is subscribed to again.
+type Unsubscribed struct {
+	Room chat.RoomID
+	// Err says why: nil if the program asked, a [*RemovedError], or the
+	// [*chat.Error] with which the server refused.
 	Err error
 }
 
-// Other is a frame of a type that this client does not know.
-type Other struct {
-	Type string
-	// Seq is its place in the log, 0 for passing events.
-	Seq uint64
-	// Frame is the whole frame, JSON.
-	Frame []byte
+// Typing is a user who begins or stops to write.
+type Typing struct {
+	Room chat.RoomID
+	User chat.User
+	On   bool
+	// ExpiresIn is how long to show it without hearing of it again.
+	ExpiresIn time.Duration
 }
 
-func (Connected) event()    {}
-func (Message) event()      {}
-func (Joined) event()       {}
-func (Left) event()         {}
-func (Typing) event()       {}
-func (Gap) event()          {}
-func (StateChanged) event() {}
-func (ServerError) event()  {}
-func (Malformed) event()    {}
-func (Other) event()        {}
+// Receipt is how far somebody else has come in a room; the highest counts.
+type Receipt struct {
+	Room            chat.RoomID
+	User            chat.User
+	Read, Delivered uint64
+}
+
+// PresenceChanged is who has come and gone. In large rooms only Count, how
+// many there are now, is told.
+type PresenceChanged struct {
+	Room         chat.RoomID
+	Joined, Left []chat.User
+	Count        int
+}
+
+// Unread is a new number of unread messages in one of the user's rooms, told
+// after [Client.WatchInbox].
+type Unread struct {
+	Room         chat.RoomID
+	Read         uint64
+	Unread, UpTo uint64
+}
+
+// RoomChanged is a room of the user's list as it is now, told after
+// [Client.WatchInbox].
+type RoomChanged struct {
+	Room     chat.RoomID
+	Settings chat.Settings
+	My       Standing
+}
+
+// ServerError is a refusal that answers nothing that a program waits for.
+type ServerError struct {
+	Room chat.RoomID
+	Err  *chat.Error
+}
+
+func (Message) event()         {}
+func (MessageEdited) event()   {}
+func (MessageDeleted) event()  {}
+func (MessagesErased) event()  {}
+func (RoomUpdated) event()     {}
+func (MemberChanged) event()   {}
+func (Other) event()           {}
+func (Malformed) event()       {}
+func (Subscribed) event()      {}
+func (CaughtUp) event()        {}
+func (Gap) event()             {}
+func (Unsubscribed) event()    {}
+func (Typing) event()          {}
+func (Receipt) event()         {}
+func (PresenceChanged) event() {}
+func (Unread) event()          {}
+func (RoomChanged) event()     {}
+func (ConnectionState) event() {}
+func (ServerError) event()     {}
+
+// Durable is an event of a room's log.
+type Durable interface {
+	Event
+	// Place returns what all durable events have.
+	Place() Stored
+}
+
+// Place is [Durable.Place].
+func (s Stored) Place() Stored { return s }

@@ -2,16 +2,10 @@ package client_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"testing"
-	"time"
 
 	"tertulia/chat"
 	"tertulia/client"
@@ -45,252 +39,142 @@ func serve() (url string, stop func()) {
 	}
 }
 
-// must says what an example came to.
-func must(err error) {
-	if err != nil {
-		fmt.Println("error:", err)
-	}
-}
-
-func await(holds func() bool) {
-	for !holds() {
-		time.Sleep(time.Millisecond)
-	}
-}
-
-func dial(ctx context.Context, url string, use func(*client.Room) error) error {
-	room, err := client.Dial(ctx, client.Options{
-		URL:  url, // such as ws://127.0.0.1:8000
-		Room: "general",
-		User: chat.User{ID: "1", Name: "Juan"},
-	})
-	if err != nil {
-		return err
-	}
-	defer room.Close()
-	return use(room)
-}
-
-func ExampleRoom_Send() {
+// A message is sent, and comes back as everybody in the room gets it.
+func Example() {
 	url, stop := serve()
 	defer stop()
 	ctx := context.Background()
-	must(dial(ctx, url, func(room *client.Room) error {
-		sent, err := room.Send(ctx, "Hola")
-		if err != nil {
-			return err
-		}
-		fmt.Printf("message %d is stored\n", sent.Seq)
-		return nil
-	}))
-	// Output: message 1 is stored
-}
 
-func ExampleRoom_Events() {
-	url, stop := serve()
-	defer stop()
-	ctx := context.Background()
-	must(dial(ctx, url, func(room *client.Room) error {
-		room.Post("Buenas")
-		room.Post("¿Hay alguien?")
-		go func() { // ends the example
-			await(func() bool { return room.Cursor().Seq == 2 })
-			room.Close()
-		}()
-		for event, err := range room.Events(ctx) {
-			if err != nil {
-				return err
-			}
-			switch e := event.(type) {
-			case client.Message:
-				fmt.Printf("%s: %s\n", e.From.Name, e.Content)
-			case client.Gap:
-				fmt.Printf("messages %d to %d are gone (%s)\n", e.From, e.To, e.Reason)
-			}
-		}
-		return nil
-	}))
-	// Output:
-	// Juan: Buenas
-	// Juan: ¿Hay alguien?
-}
-
-func save(file string, count int, cursor chat.Cursor) error {
-	next := file + ".next"
-	if err := os.WriteFile(next, fmt.Appendf(nil, "%d %s", count, cursor), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(next, file)
-}
-
-func load(file string) (count int, cursor chat.Cursor, err error) {
-	state, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, chat.Cursor{}, nil // the first run
-	}
+	c, err := client.Dial(ctx, url, client.WithUser(chat.User{ID: "1", Name: "Juan"}))
 	if err != nil {
-		return 0, chat.Cursor{}, err
+		fmt.Println(err)
+		return
 	}
-	n, after, _ := strings.Cut(string(state), " ")
-	if count, err = strconv.Atoi(n); err != nil {
-		return 0, chat.Cursor{}, err
+	defer c.Close()
+	room := c.Room("general")
+	if err := room.Subscribe(ctx); err != nil {
+		fmt.Println(err)
+		return
 	}
-	cursor, err = chat.ParseCursor(after)
-	return count, cursor, err
-}
-
-// countMessages counts until ctx ends.
-func countMessages(ctx context.Context, url, file string) error {
-	counter := chat.User{ID: "counter", Name: "Counter"}
-	count, cursor, err := load(file)
+	sent, err := room.Send(ctx, "¡Hola!") // stored when it returns
 	if err != nil {
-		return err
+		fmt.Println(err)
+		return
 	}
-	room, err := client.Open(client.Options{URL: url, Room: "general", User: counter, Cursor: cursor})
-	if err != nil {
-		return err
-	}
-	defer room.Close()
 	for event, err := range room.Events(ctx) {
 		if err != nil {
-			return err
+			fmt.Println(err)
+			return
 		}
 		if m, ok := event.(client.Message); ok {
-			count++
-			if err := save(file, count, m.Cursor); err != nil {
-				return err
-			}
+			fmt.Println(m.Seq == sent.Seq, m.From.Name, m.Content)
+			break
 		}
 	}
-	return nil
+	// Output: true Juan ¡Hola!
 }
 
-// The counting program ends twice in the middle of things, and counts each
-// message once.
-func Example_cursor() {
+// A bot that answers, in all of its rooms, and goes on after a restart where
+// it stopped.
+func ExampleWithStore() {
 	url, stop := serve()
 	defer stop()
-	file := filepath.Join(os.TempDir(), "tertulia-example-"+strconv.Itoa(os.Getpid()))
-	defer os.Remove(file)
-	ctx := context.Background()
-	must(dial(ctx, url, func(room *client.Room) error {
-		for total := 3; total <= 9; total += 3 {
-			for range 3 {
-				if _, err := room.Send(ctx, "x"); err != nil {
-					return err
-				}
-			}
-			running, kill := context.WithCancel(ctx)
-			go func() {
-				await(func() bool { n, _, _ := load(file); return n >= total })
-				kill()
-			}()
-			if err := countMessages(running, url, file); !errors.Is(err, context.Canceled) {
-				return err
-			}
-			count, _, err := load(file)
-			if err != nil {
-				return err
-			}
-			fmt.Println(count)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	dir, err := os.MkdirTemp("", "tertulia-example-")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	bot, err := client.Dial(ctx, url, client.WithUser(chat.User{ID: "bot", Name: "Bot"}),
+		client.WithStore(client.NewFileStore(filepath.Join(dir, "bot.json"))))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer bot.Close()
+	for _, id := range []chat.RoomID{"a", "b"} {
+		if err := bot.Room(id).Subscribe(ctx); err != nil {
+			fmt.Println(err)
+			return
 		}
-		return nil
-	}))
-	// Output:
-	// 3
-	// 6
-	// 9
+	}
+	ana, err := client.Dial(ctx, url, client.WithUser(chat.User{ID: "2", Name: "Ana"}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer ana.Close()
+	ana.Room("b").Post("¿Hay alguien?")
+
+	for event, err := range bot.Events(ctx) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		m, ok := event.(client.Message)
+		if !ok || m.From.ID == "bot" {
+			continue
+		}
+		sent, err := bot.Room(m.Room).Send(ctx, "Aquí estoy, "+m.From.Name)
+		fmt.Println(m.Room, sent.Seq, err)
+		break
+	}
+	// Output: b 2 <nil>
 }
 
+// A post that nobody waits for: its handle says how far it has come.
 func ExampleRoom_Post() {
 	url, stop := serve()
 	defer stop()
-	must(dial(context.Background(), url, func(room *client.Room) error {
-		posts := []*client.Outgoing{room.Post("uno"), room.Post("dos"), room.Post("tres")}
-		for _, post := range posts {
-			<-post.Done()
-			switch sent, err := post.Result(); {
-			case err == nil:
-				fmt.Printf("%s is message %d\n", post.Text(), sent.Seq)
-			case errors.Is(err, client.ErrUnknown):
-				fmt.Printf("%s may be stored; ask again with nonce %s\n", post.Text(), post.Nonce())
-			default:
-				fmt.Printf("%s was not stored: %v\n", post.Text(), err)
-			}
-		}
-		return nil
-	}))
+	ctx := context.Background()
+	c, err := client.Open(url, client.WithUser(chat.User{ID: "1", Name: "Juan"})) // does not wait for the server
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close()
+	post := c.Room("general").Post("Hola")
+	empty := c.Room("general").Post(" ")
+	_, err = post.Wait(ctx)
+	fmt.Println(post.State(), err)
+	_, err = empty.Result()
+	fmt.Println(empty.State(), err)
 	// Output:
-	// uno is message 1
-	// dos is message 2
-	// tres is message 3
+	// sent <nil>
+	// failed empty_content: The message is empty.
 }
 
-func ExampleRoom_PostAs() {
+// The newest messages, backwards, as many as the program wants.
+func ExampleRoom_History() {
 	url, stop := serve()
 	defer stop()
-	must(dial(context.Background(), url, func(room *client.Room) error {
-		for range 2 {
-			post := room.PostAs("order-4711-confirmed", "Order 4711 is confirmed.")
-			<-post.Done()
-			sent, err := post.Result()
-			if err != nil {
-				return err
-			}
-			fmt.Println(sent.Seq, sent.Duplicate)
+	ctx := context.Background()
+	c, err := client.Dial(ctx, url, client.WithUser(chat.User{ID: "1", Name: "Juan"}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close()
+	room := c.Room("general")
+	for _, text := range []string{"uno", "dos", "tres"} {
+		if _, err := room.Send(ctx, text); err != nil {
+			fmt.Println(err)
+			return
 		}
-		return nil
-	}))
+	}
+	for m, err := range room.History(ctx) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(m.Seq, m.Content)
+		if m.Seq == 2 {
+			break
+		}
+	}
 	// Output:
-	// 1 false
-	// 1 true
-}
-
-func ExampleRefusedError() {
-	url, stop := serve()
-	defer stop()
-	_, err := client.Dial(context.Background(), client.Options{
-		URL:  url,
-		Room: "general",
-		User: chat.User{ID: "1", Name: "Juan"},
-		// The server knows 200 messages of history at most.
-		History: 1000,
-	})
-	var refused *client.RefusedError
-	if errors.As(err, &refused) {
-		fmt.Println("not welcome:", refused.Code)
-	}
-	// Output: not welcome: 4500
-}
-
-// What README.md shows is what the examples run.
-func TestReadmeIsRun(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	source, err := os.ReadFile("example_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	run := flush(string(source))
-	blocks := strings.Split(string(readme), "```go\n")[1:]
-	if len(blocks) < 8 {
-		t.Errorf("README.md has %d examples, want at least 8", len(blocks))
-	}
-	for _, block := range blocks {
-		code, _, closed := strings.Cut(block, "```\n")
-		if !closed || !strings.Contains(run, flush(code)) {
-			t.Errorf("example_test.go does not run this example of README.md:\n%s", code)
-		}
-	}
-}
-
-// flush returns code without its indentation.
-func flush(code string) string {
-	var b strings.Builder
-	for line := range strings.Lines(code) {
-		b.WriteString(strings.TrimLeft(line, "\t"))
-	}
-	return b.String()
+	// 3 tres
+	// 2 dos
 }

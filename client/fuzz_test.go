@@ -3,63 +3,70 @@ package client
 import (
 	"bytes"
 	"testing"
-	"time"
 
 	"tertulia/chat"
 )
 
-// Whatever a server sends, the decoder takes it without harm, and what it
-// makes of it keeps the promises on order: a message that is handed over
-// follows the one before, or a gap has said why not. Each line of the input is
-// a frame.
+// Whatever a server sends, the client takes it without harm, and what a reader
+// is handed keeps the promises on order: a durable event follows the one before,
+// or a gap has said why not. Each line of the input is a frame.
 func FuzzServerFrames(f *testing.F) {
-	f.Add([]byte(`{"type":"message","room":"1","seq":11,"epoch":"e1","tag":"0000000b","data":{"id":1,"user_id":2,"username":"Bob","content":"x","created_at":"2026-11-23T19:00:00.000Z"}}`))
+	for _, lines := range [][]string{
+		{messageJSON("1", "e1", 11, 2, "x", ""), messageJSON("1", "e1", 12, 1, "y", "n")},
+		{`{"type":"gap","room":"1","data":{"reason":"retention","from":11,"to":14}}`, messageJSON("1", "e1", 15, 2, "x", "")},
+		{`{"type":"gap","room":"1","data":{"reason":"epoch","from":1,"to":4}}`, messageJSON("1", "e2", 5, 2, "x", "")},
+		{subscribedJSON("s1", "1", "e3:7", 7, `"gap":{"reason":"epoch","from":1,"to":7},`), `{"type":"skip","room":"1","data":{"to":9}}`},
+		{`{"type":"presence_diff","room":"1","data":{"version":4,"joined":[{"id":"3","name":"Eva"}],"left":[]}}`, `{"type":"unsubscribed","room":"1","data":{"reason":"removed"}}`},
+		{ackJSON("m1", "1", "n", 11), refusalJSON("m1", "1", chat.RateLimited, true), `{"type":"history","re":"h1","room":"1","epoch":"e1","data":{"head":12,"events":[]}}`},
+	} {
+		var b []byte
+		for _, l := range lines {
+			b = append(append(b, l...), '\n')
+		}
+		f.Add(b)
+	}
 	f.Fuzz(func(t *testing.T, input []byte) {
-		now := time.Unix(1_000_000, 0)
-		p := newProtocol(Options{User: chat.User{ID: "1", Name: "Juan"}, Outbox: 10, Pipeline: 10, Cursor: chat.Cursor{Epoch: "e1", Seq: 10}}, uniform)
-		p.start(now)
-		p.work(now)
-		p.opened(now)
-		greeting := []byte(`{"type":"connected","epoch":"e1","data":{"head":10,"cursor":"e1:10","active_users":[],"history":[],"resumed":true}}`)
-		if !bytes.Contains(input, []byte(`"connected"`)) {
-			p.received(now, decodeSeed(greeting))
-		}
-		p.post(now, &Outgoing{text: "x", nonce: "n", done: make(chan struct{})})
+		d := subscribed(t, 10, WithPipeline(10))
+		d.post("1", "n", "x")
+		r := d.read("e1:10")
+		d.work()
+		at, skips := uint64(10), bytes.Contains(input, []byte(`skip`))
 		for line := range bytes.Lines(bytes.Clone(input)) {
-			p.work(now)
-			before := p.cursor
-			in := decodeSeed(line)
+			in := decode(line)
 			clear(line) // the decoder keeps nothing of it
-			p.events = nil
-			p.received(now, in)
-			checkOrder(t, before, p.events)
+			d.p.received(d.now, in)
+			r.s.client.collect()
+			at = r.checkOrder(at, skips)
+			d.work()
 		}
-		p.lost(now, errBroken)
-		p.close()
-		if len(p.outbox) > 0 || len(p.pings) > 0 {
-			t.Errorf("after the end %d posts and %d pings wait", len(p.outbox), len(p.pings))
+		d.lose()
+		d.p.close()
+		if len(d.p.outbox) > 0 || len(d.p.requests) > 0 || len(d.p.waiting) > 0 {
+			t.Errorf("after the end %d posts and %d requests wait", len(d.p.outbox), len(d.p.requests))
 		}
 	})
 }
 
-// checkOrder checks the events that one frame led to in a reader at before.
-func checkOrder(t *testing.T, before chat.Cursor, events []item) {
-	t.Helper()
-	at, excused := before.Seq, before == chat.Cursor{}
-	for _, it := range events {
-		switch e := it.event.(type) {
+// checkOrder takes what the reader is handed after the event at; skips says that the server may have skipped some.
+func (r *reading) checkOrder(at uint64, skips bool) uint64 {
+	r.t.Helper()
+	for {
+		got, state := r.s.pop()
+		if state != popped {
+			return at
+		}
+		switch e := got.event.(type) {
 		case Gap:
-			at, excused = e.To, true
-		case Message:
-			if e.Seq > 1<<53-1 {
-				t.Errorf("seq %d is no JSON integer", e.Seq)
+			at = e.To
+		case Durable:
+			p := e.Place()
+			if p.Seq > 1<<53-1 || p.Cursor.Seq != p.Seq {
+				r.t.Errorf("event %d has cursor %v", p.Seq, p.Cursor)
 			}
-			if !e.History && e.Seq > 0 && e.Seq != at+1 && !excused {
-				t.Errorf("message %d follows %d and no gap was said", e.Seq, at)
+			if p.Seq != at+1 && !(skips && p.Seq > at) {
+				r.t.Errorf("event %d follows %d and no gap was said", p.Seq, at)
 			}
-			if !e.History && e.Seq > 0 && (it.cursor != e.Cursor || e.Cursor.Seq != e.Seq) {
-				t.Errorf("message %d has cursor %v and leaves the reader at %v", e.Seq, e.Cursor, it.cursor)
-			}
+			at = p.Seq
 		}
 	}
 }

@@ -36,9 +36,9 @@ type dialer struct {
 }
 
 // open connects to u, whose scheme is ws or wss, and does the opening
-// handshake (RFC 6455 §4.1) without subprotocol or extension. ctx ends it, but
-// not the socket that it returns.
-func (d *dialer) open(ctx context.Context, u *url.URL) (*socket, error) {
+// handshake (RFC 6455 §4.1) with the subprotocol of v1 and this header. ctx ends
+// it, but not the socket that it returns.
+func (d *dialer) open(ctx context.Context, u *url.URL, header http.Header) (*socket, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	port, secure := "80", u.Scheme == "wss"
@@ -53,7 +53,7 @@ func (d *dialer) open(ctx context.Context, u *url.URL) (*socket, error) {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })
-	s, err := d.handshake(ctx, raw, u, secure)
+	s, err := d.handshake(ctx, raw, upgradeRequest(u, header), secure)
 	if !stop() && err == nil { // the deadline above may stand by now
 		err = context.Cause(ctx)
 	}
@@ -67,8 +67,8 @@ func (d *dialer) open(ctx context.Context, u *url.URL) (*socket, error) {
 	return s, nil
 }
 
-func (d *dialer) handshake(ctx context.Context, raw net.Conn, u *url.URL, secure bool) (*socket, error) {
-	conn := raw
+func (d *dialer) handshake(ctx context.Context, raw net.Conn, req *http.Request, secure bool) (*socket, error) {
+	conn, u := raw, req.URL
 	if secure {
 		t := tls.Client(raw, tlsConfig(d.tls, u.Hostname()))
 		if err := t.HandshakeContext(ctx); err != nil {
@@ -76,8 +76,6 @@ func (d *dialer) handshake(ctx context.Context, raw net.Conn, u *url.URL, secure
 		}
 		conn = t
 	}
-	key := websocketKey()
-	req := upgradeRequest(u, key)
 	if err := req.Write(conn); err != nil {
 		return nil, fmt.Errorf("handshake with %s: %w", u.Host, err)
 	}
@@ -86,7 +84,7 @@ func (d *dialer) handshake(ctx context.Context, raw net.Conn, u *url.URL, secure
 	if err != nil {
 		return nil, fmt.Errorf("handshake with %s: %w", u.Host, err)
 	}
-	if err := checkUpgrade(resp, key); err != nil {
+	if err := checkUpgrade(resp, req.Header.Get("Sec-WebSocket-Key")); err != nil {
 		return nil, err
 	}
 	return newSocket(raw, conn, in), nil
@@ -106,21 +104,18 @@ func tlsConfig(c *tls.Config, host string) *tls.Config {
 	return c
 }
 
-func upgradeRequest(u *url.URL, key string) *http.Request {
+// subprotocol is v1 (docs/protocol.md §12.1).
+const subprotocol = "tertulia.v1"
+
+func upgradeRequest(u *url.URL, header http.Header) *http.Request {
 	target := *u
 	target.Scheme = "http"
-	return &http.Request{
-		Method: http.MethodGet,
-		URL:    &target,
-		Host:   u.Host,
-		Header: http.Header{
-			"Upgrade":               {"websocket"},
-			"Connection":            {"Upgrade"},
-			"Sec-Websocket-Key":     {key},
-			"Sec-Websocket-Version": {"13"},
-			"User-Agent":            {"tertulia-client"},
-		},
-	}
+	header.Set("Upgrade", "websocket")
+	header.Set("Connection", "Upgrade")
+	header.Set("Sec-WebSocket-Key", websocketKey())
+	header.Set("Sec-WebSocket-Version", "13")
+	header.Set("Sec-WebSocket-Protocol", subprotocol)
+	return &http.Request{Method: http.MethodGet, URL: &target, Host: u.Host, Header: header}
 }
 
 func websocketKey() string {
@@ -140,7 +135,13 @@ func checkUpgrade(resp *http.Response, key string) error {
 		return errors.New("handshake: the answer does not upgrade to WebSocket")
 	case h.Get("Sec-WebSocket-Accept") != websocket.AcceptKey(key):
 		return errors.New("handshake: the answer is not to our key")
-	case h.Get("Sec-WebSocket-Extensions") != "" || h.Get("Sec-WebSocket-Protocol") != "":
+	case h.Get("Sec-WebSocket-Extensions") != "":
+		return errors.New("handshake: the server chose what was not offered")
+	}
+	switch h.Get("Sec-WebSocket-Protocol") {
+	case subprotocol:
+	case "": // it says why, in an error and a close
+	default:
 		return errors.New("handshake: the server chose what was not offered")
 	}
 	return nil

@@ -6,83 +6,136 @@ import (
 	"tertulia/chat"
 )
 
-// inbound is a frame from the server in the terms of the protocol, whichever
-// profile it came in: one of the types below.
+// inbound is a frame of the server, decoded: one of the types below.
 type inbound interface{ inbound() }
 
-// place is where a durable event stands in its room's log; seq 0 is nowhere,
-// and only a place moves the cursor.
-type place struct {
-	seq    uint64
-	epoch  string // empty is the epoch of the connection
-	tag    uint32
-	hasTag bool
+// answerFrame is what every frame that may answer a command has.
+type answerFrame struct {
+	re   string // the command's id, empty if it answers none
+	room chat.RoomID
 }
 
-type connectedFrame struct {
-	active      []chat.User
-	activeCount int
-	head        uint64
-	// cursor is where the frames that follow begin, head on a fresh
-	// connection; zero if the server cannot resume.
+type helloFrame struct {
+	answerFrame
+	session Session
+}
+
+type subscribedFrame struct {
+	answerFrame
+	epoch   string
 	cursor  chat.Cursor
-	history []historyItem
 	resumed bool
-	gap     *Gap // nil if the server named none
+	// gap is why the events after the given cursor do not follow, empty if
+	// none was given or they do.
+	gap     GapReason
+	event   Subscribed
+	version uint64 // of the presence
+	history []durableFrame
 }
 
-// historyItem is a message of the past, or why it is not legible.
-type historyItem struct {
-	message Message
-	err     error
+type unsubscribedFrame struct {
+	answerFrame
+	reason string
 }
 
-type messageFrame struct {
-	place
-	message Message
+// durableFrame is an event of a room's log; stored is also in event.
+type durableFrame struct {
+	stored Stored
+	event  Event
+	size   int // bytes of the frame
 }
 
-type sentFrame struct{ sent Sent }
+type historyFrame struct {
+	answerFrame
+	page Page
+	size int
+}
 
-type errorFrame struct {
-	err       *chat.Error
-	nonce     chat.Nonce // of the post that was refused
-	re        string     // the id of the request that was refused
-	retryable bool
+type sentFrame struct {
+	answerFrame
+	sent Sent
+}
+
+// okFrame answers edit and delete with sent, read and delivered with mark.
+type okFrame struct {
+	answerFrame
+	sent      Sent
+	mark      chat.Mark
+	expiresAt time.Time
 }
 
 type presenceFrame struct {
-	user   chat.User
-	joined bool
+	answerFrame
+	version  uint64
+	presence Presence
 }
 
-type typingFrame struct {
-	user      chat.User
-	on        bool
-	expiresIn time.Duration
+type inboxFrame struct {
+	answerFrame
+	rooms []RoomChanged
 }
 
-type pongFrame struct{ id string }
+type pongFrame struct{ answerFrame }
 
-type otherFrame struct {
-	place
-	typ   string
-	frame []byte
+type errorFrame struct {
+	answerFrame
+	err       *chat.Error
+	nonce     chat.Nonce // of the post that was refused
+	retryable bool
 }
 
-// badFrame could not be understood. Its place is kept if it was legible.
-type badFrame struct {
-	place
-	typ string
-	err error
+// caughtUpFrame, gapFrame and skipFrame have a place among the events.
+type caughtUpFrame struct {
+	room chat.RoomID
+	seq  uint64
 }
 
-func (connectedFrame) inbound() {}
-func (messageFrame) inbound()   {}
-func (sentFrame) inbound()      {}
-func (errorFrame) inbound()     {}
-func (presenceFrame) inbound()  {}
-func (typingFrame) inbound()    {}
-func (pongFrame) inbound()      {}
-func (otherFrame) inbound()     {}
-func (badFrame) inbound()       {}
+type gapFrame struct{ gap Gap }
+
+type skipFrame struct {
+	room chat.RoomID
+	to   uint64
+}
+
+type reconnectFrame struct {
+	after  time.Duration
+	reason string
+}
+
+type presenceDiffFrame struct {
+	version uint64 // 0 if only the count is told
+	event   PresenceChanged
+	counted bool
+}
+
+// passingFrame is an event that needs no more than to be handed over.
+type passingFrame struct {
+	room  chat.RoomID
+	event Event
+}
+
+// unknownFrame is of a type that this client does not know, and no event.
+type unknownFrame struct{}
+
+// badFrame could not be understood at all.
+type badFrame struct{ err error }
+
+func (helloFrame) inbound()        {}
+func (subscribedFrame) inbound()   {}
+func (unsubscribedFrame) inbound() {}
+func (durableFrame) inbound()      {}
+func (historyFrame) inbound()      {}
+func (sentFrame) inbound()         {}
+func (okFrame) inbound()           {}
+func (presenceFrame) inbound()     {}
+func (inboxFrame) inbound()        {}
+func (pongFrame) inbound()         {}
+func (errorFrame) inbound()        {}
+func (caughtUpFrame) inbound()     {}
+func (gapFrame) inbound()          {}
+func (skipFrame) inbound()         {}
+func (reconnectFrame) inbound()    {}
+func (presenceDiffFrame) inbound() {}
+func (passingFrame) inbound()      {}
+func (unknownFrame) inbound()      {}
+func (badFrame) inbound()          {}

@@ -3,43 +3,47 @@ package client
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
-	"tertulia/chat"
 	"tertulia/internal/websocket"
 )
 
-// run owns the room's goroutines: itself, which writes and keeps the time, and
-// one link at a time, which connects and reads. It returns when the room has
-// ended and the link is joined.
-func (r *Room) run(ctx context.Context) {
-	defer close(r.ended)
+// run owns the client's goroutines: itself, which writes and keeps the time,
+// one link at a time, which connects and reads, and the keeper. It returns when
+// the client has ended and they are joined.
+func (c *Client) run(ctx context.Context) {
+	defer close(c.ended)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	var joined sync.WaitGroup
+	if c.keeper != nil {
+		joined.Go(c.keeper.run)
+	}
 	link := make(chan struct{}) // closed when the last link has returned
 	close(link)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		w, sock, next := r.work()
+		w, sock, next := c.work()
 		if w.closed {
-			r.finish(cancel, sock, link)
+			c.finish(cancel, sock, link, &joined)
 			return
 		}
 		if w.dial {
 			<-link // it has reported its loss and is about to return
 			link = make(chan struct{})
-			go r.link(ctx, w.cursor, link)
+			go c.link(ctx, w.number, link)
 		}
 		if len(w.frames) > 0 {
-			r.write(ctx, sock, w.frames)
+			c.write(ctx, sock, w.frames)
 		}
 		if w.drop && sock != nil {
 			sock.abort()
 		}
 		timer.Reset(next)
 		select {
-		case <-r.wakeRun:
+		case <-c.wakeRun:
 		case <-timer.C:
 		}
 	}
@@ -47,99 +51,105 @@ func (r *Room) run(ctx context.Context) {
 
 // work asks the protocol what to do, on which socket, and how long the answer
 // holds.
-func (r *Room) work() (w work, sock *socket, next time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (c *Client) work() (w work, sock *socket, next time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	now := time.Now()
-	r.p.tick(now)
-	w = r.p.work(now)
-	r.collect()
+	c.p.tick(now)
+	w = c.p.work(now)
+	if len(c.p.events) > 0 {
+		c.collect()
+	}
 	next = time.Hour
-	if at := r.p.deadline(now); !at.IsZero() {
+	if at := c.p.deadline(now); !at.IsZero() {
 		next = max(0, at.Sub(now))
 	}
-	return w, r.sock, next
+	return w, c.sock, next
 }
 
-func (r *Room) write(ctx context.Context, sock *socket, frames []outFrame) {
-	if r.opt.Trace != nil {
+func (c *Client) write(ctx context.Context, sock *socket, frames []outFrame) {
+	if c.opt.trace != nil {
 		for _, f := range frames {
 			if f.op == websocket.Text {
-				r.opt.Trace(Posted, f.payload)
+				c.opt.trace(Posted, f.payload)
 			}
 		}
 	}
 	if err := sock.write(ctx, frames); err != nil {
-		r.do(func(time.Time) { r.p.broken(err) })
+		c.do(func(time.Time) { c.p.broken(err) })
 		// A close frame that says why may still wait to be read.
 		sock.abortSoon()
 	}
 }
 
-// finish ends the connection politely and waits for the link.
-func (r *Room) finish(cancel func(), sock *socket, link <-chan struct{}) {
+// finish ends the connection politely, saves the state and waits for all.
+func (c *Client) finish(cancel func(), sock *socket, link <-chan struct{}, joined *sync.WaitGroup) {
 	cancel()
 	if sock != nil {
 		sock.sendClose(websocket.CodeNormal)
 	}
 	<-link
+	close(c.stopping)
+	joined.Wait()
+	if c.keeper != nil {
+		c.keeper.save()
+	}
 }
 
 // link makes one connection and reads from it until it is lost.
-func (r *Room) link(ctx context.Context, after chat.Cursor, done chan<- struct{}) {
+func (c *Client) link(ctx context.Context, number int, done chan<- struct{}) {
 	defer close(done)
-	err := r.converse(ctx, after)
-	r.do(func(now time.Time) {
-		r.sock = nil
-		r.p.lost(now, err)
+	err := c.converse(ctx, number)
+	c.opt.logger.Debug("the connection ended", "error", err)
+	c.do(func(now time.Time) {
+		c.sock = nil
+		c.p.lost(now, err)
 	})
 }
 
-func (r *Room) converse(ctx context.Context, after chat.Cursor) error {
-	r.awaitSpace(ctx)
-	history := r.opt.History
-	if r.opt.SendOnly {
-		history = -1
+func (c *Client) converse(ctx context.Context, number int) error {
+	target, header, err := c.opt.target(ctx, number)
+	if err != nil {
+		return err
 	}
-	sock, err := r.dialer.open(ctx, seedURL(r.base, r.opt.Room, r.opt.User, after, history))
+	sock, err := c.dialer.open(ctx, target, header)
 	if err != nil {
 		return err
 	}
 	defer sock.close()
 	wanted := false
-	r.do(func(now time.Time) {
-		if wanted = r.p.opened(now); wanted {
-			r.sock = sock
+	c.do(func(now time.Time) {
+		if wanted = c.p.opened(now); wanted {
+			c.sock = sock
 		}
 	})
 	if !wanted {
-		return ErrClosed
+		return ErrOffline
 	}
 	for {
-		r.awaitSpace(ctx)
 		op, payload, err := sock.read()
 		if err != nil {
 			answerClose(sock, err)
 			return err
 		}
-		r.take(op, payload)
+		c.take(op, payload)
 	}
 }
 
 // take gives one frame to the protocol.
-func (r *Room) take(op websocket.Opcode, payload []byte) {
+func (c *Client) take(op websocket.Opcode, payload []byte) {
 	if op == websocket.Text {
-		if r.opt.Trace != nil {
-			r.opt.Trace(Received, payload)
+		if c.opt.trace != nil {
+			c.opt.trace(Received, payload)
 		}
-		in := decodeSeed(payload)
-		r.do(func(now time.Time) { r.p.received(now, in) })
+		in := decode(payload)
+		c.do(func(now time.Time) { c.p.received(now, in) })
 		return
 	}
-	r.do(func(now time.Time) {
-		r.p.heard(now)
+	c.do(func(now time.Time) {
+		c.p.heard(now)
 		if op == websocket.Ping {
-			r.p.pinged(payload)
+			c.p.pinged(payload)
 		}
 	})
 }

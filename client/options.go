@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -13,48 +15,93 @@ import (
 	"tertulia/chat"
 )
 
-// Options says where a room is and who comes. URL, Room and User are
-// required; the zero value of everything else is a good default.
-type Options struct {
-	// URL is the server's address: scheme ws, wss, http or https, a host, and
-	// a path if the server is mounted below one.
-	URL  string
-	Room chat.RoomID
-	User chat.User
+// Option changes a client or an [API] from its defaults.
+type Option func(*options)
 
-	// Cursor is the last event that the program has taken, to continue after
-	// it. The zero value begins with the room's recent history.
-	Cursor chat.Cursor
-	// History is how many messages of the past to ask for when there is no
-	// cursor to continue; 0 is the server's default, negative is none.
-	History int
+type options struct {
+	servers  []*url.URL // scheme ws or wss
+	extra    []string
+	user     chat.User
+	token    func(context.Context) (string, error)
+	ticket   func(context.Context) (string, error)
+	header   http.Header
+	store    Store
+	logger   *slog.Logger
+	outbox   int
+	postAge  time.Duration
+	pipeline int
 
-	// Outbox bounds the posts that wait for an acknowledgement; 0 is 100.
-	Outbox int
-	// PostTimeout is how long a post may wait for its acknowledgement,
-	// connections lost meanwhile included; 0 is 10 minutes, negative is
-	// for ever.
-	PostTimeout time.Duration
-	// Pipeline is how many posts may be on their way at once; 0 is 1. With 1,
-	// the order of posts holds even if the server refuses one for the moment.
-	// With more, such a post (rate_limited) may end up after those that were
-	// already on their way behind it.
-	Pipeline int
+	backoffBase, backoffCap time.Duration
+	random                  func(time.Duration) time.Duration
 
-	// Buffer bounds the events that wait for [Room.Events]; 0 is 256. It may
-	// be exceeded by one, and by what one frame brings.
-	Buffer int
-	// SendOnly discards every event, for programs that only post.
-	SendOnly bool
-
-	// TLS configures wss and https; nil is the default configuration.
-	TLS *tls.Config
-	// DialContext makes the network connection; nil is a [net.Dialer].
-	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
-	// Trace is shown the payload of every text frame, in both directions. It
-	// may be called from two goroutines at once and must not keep the slice.
-	Trace func(dir Direction, frame []byte)
+	tls   *tls.Config
+	dial  func(ctx context.Context, network, addr string) (net.Conn, error)
+	trace func(dir Direction, frame []byte)
 }
+
+// WithServers adds servers of the same deployment. Each attempt tries the next
+// one, beginning with that of Dial.
+func WithServers(urls ...string) Option {
+	return func(o *options) { o.extra = append(o.extra, urls...) }
+}
+
+// WithUser says who the client is, for servers in open mode.
+func WithUser(u chat.User) Option { return func(o *options) { o.user = u } }
+
+// WithToken asks source for a token before each connection, for servers in
+// token mode. One that the server finds expired is asked for again, once in a
+// row; then the client ends. An error of source counts as a failed attempt.
+func WithToken(source func(context.Context) (string, error)) Option {
+	return func(o *options) { o.token = source }
+}
+
+// WithTicket asks source for a ticket before each connection (docs/protocol.md
+// §2.6): a ticket is good for one.
+func WithTicket(source func(context.Context) (string, error)) Option {
+	return func(o *options) { o.ticket = source }
+}
+
+// WithHeader adds to the header of each request.
+func WithHeader(h http.Header) Option { return func(o *options) { o.header = h } }
+
+// WithStore keeps cursors and the outbox in s, so that another process goes on
+// where this one ends. The client reads it once, at the beginning.
+func WithStore(s Store) Option { return func(o *options) { o.store = s } }
+
+// WithLogger has the client log why connections end, at level debug, and what
+// its Store fails with. Without it nothing is logged.
+func WithLogger(l *slog.Logger) Option { return func(o *options) { o.logger = l } }
+
+// WithOutbox bounds what waits for an acknowledgement: at most posts, each for
+// at most age. 0 is the default of 1,000 and 10 minutes; a negative age is for
+// ever.
+func WithOutbox(posts int, age time.Duration) Option {
+	return func(o *options) { o.outbox, o.postAge = posts, age }
+}
+
+// WithPipeline lets n posts of a room be on their way at once; the default is
+// 1, with which their order holds even if the server refuses one for the moment.
+// With more, such a post may end up after those that were already on their way
+// behind it.
+func WithPipeline(n int) Option { return func(o *options) { o.pipeline = n } }
+
+// WithBackoff changes how long to wait before coming back: a random time up to
+// base·2ⁿ, at most most. The defaults are those of docs/protocol.md §6.4.
+func WithBackoff(base, most time.Duration) Option {
+	return func(o *options) { o.backoffBase, o.backoffCap = base, most }
+}
+
+// WithTLS configures wss and https.
+func WithTLS(c *tls.Config) Option { return func(o *options) { o.tls = c } }
+
+// WithDialer makes the network connections.
+func WithDialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
+	return func(o *options) { o.dial = dial }
+}
+
+// WithTrace is shown the payload of every text frame, in both directions. It
+// may be called from two goroutines at once and must not keep the slice.
+func WithTrace(f func(dir Direction, frame []byte)) Option { return func(o *options) { o.trace = f } }
 
 // Direction says which way a traced frame went.
 type Direction bool
@@ -66,53 +113,53 @@ const (
 )
 
 const (
-	defaultOutbox      = 100
-	defaultPostTimeout = 10 * time.Minute
-	defaultPipeline    = 1
-	defaultBuffer      = 256
+	defaultOutbox   = 1000
+	defaultPostAge  = 10 * time.Minute
+	defaultPipeline = 1
 )
 
-// checked returns o with its defaults filled in, and its URL parsed with
-// scheme ws or wss.
-func (o Options) checked() (Options, *url.URL, error) {
-	base, err := parseBase(o.URL)
-	if err != nil {
-		return o, nil, err
+// newOptions applies opts to the defaults and checks them.
+func newOptions(server string, opts []Option) (*options, error) {
+	o := &options{
+		outbox: defaultOutbox, postAge: defaultPostAge, pipeline: defaultPipeline,
+		backoffBase: backoffBase, backoffCap: backoffCap, random: uniform,
+		dial: (&net.Dialer{}).DialContext, logger: slog.New(slog.DiscardHandler),
 	}
-	if _, err := chat.ParseRoomID(string(o.Room)); err != nil {
-		return o, nil, err
+	for _, f := range opts {
+		f(o)
 	}
-	if _, err := chat.ParseUser(string(o.User.ID), o.User.Name); err != nil {
-		return o, nil, err
+	for _, s := range append([]string{server}, o.extra...) {
+		u, err := parseBase(s)
+		if err != nil {
+			return nil, err
+		}
+		o.servers = append(o.servers, u)
 	}
-	if o.Cursor != (chat.Cursor{}) {
-		if _, err := chat.ParseCursor(o.Cursor.String()); err != nil {
-			return o, nil, err
+	return o, o.check()
+}
+
+func (o *options) check() error {
+	if o.outbox == 0 {
+		o.outbox = defaultOutbox
+	}
+	if o.postAge == 0 {
+		o.postAge = defaultPostAge
+	}
+	if o.dial == nil || o.logger == nil {
+		return errors.New("a dialer and a logger cannot be nil")
+	}
+	if o.outbox < 0 || o.pipeline <= 0 || o.pipeline > maxInFlight {
+		return fmt.Errorf("an outbox holds at least 1 post, and a pipeline 1 to %d", maxInFlight)
+	}
+	if o.backoffBase <= 0 || o.backoffCap < o.backoffBase {
+		return errors.New("a backoff grows from a positive time")
+	}
+	if o.user != (chat.User{}) {
+		if _, err := chat.ParseUser(string(o.user.ID), o.user.Name); err != nil {
+			return err
 		}
 	}
-	for _, n := range []struct {
-		name  string
-		value *int
-		def   int
-	}{
-		{"Outbox", &o.Outbox, defaultOutbox},
-		{"Pipeline", &o.Pipeline, defaultPipeline},
-		{"Buffer", &o.Buffer, defaultBuffer},
-	} {
-		if *n.value < 0 {
-			return o, nil, fmt.Errorf("option %s is negative", n.name)
-		}
-		if *n.value == 0 {
-			*n.value = n.def
-		}
-	}
-	if o.PostTimeout == 0 {
-		o.PostTimeout = defaultPostTimeout
-	}
-	if o.DialContext == nil {
-		o.DialContext = (&net.Dialer{}).DialContext
-	}
-	return o, base, nil
+	return nil
 }
 
 func parseBase(s string) (*url.URL, error) {
@@ -140,4 +187,44 @@ func parseBase(s string) (*url.URL, error) {
 	u.Path = strings.TrimSuffix(u.Path, "/")
 	u.RawPath = ""
 	return u, nil
+}
+
+// target returns where the connection with this number goes, and the header of
+// its handshake, with a fresh credential.
+func (o *options) target(ctx context.Context, number int) (*url.URL, http.Header, error) {
+	u := *o.servers[number%len(o.servers)]
+	u.Path += "/ws"
+	q := url.Values{}
+	if o.user.ID != "" {
+		q.Set("user_id", string(o.user.ID))
+		q.Set("username", o.user.Name)
+	}
+	if o.ticket != nil {
+		ticket, err := o.ticket(ctx)
+		if err != nil {
+			return nil, nil, fmt.Errorf("get a ticket: %w", err)
+		}
+		q.Set("ticket", ticket)
+	}
+	u.RawQuery = q.Encode()
+	header, err := o.authorized(ctx)
+	return &u, header, err
+}
+
+// authorized returns the header of a request.
+func (o *options) authorized(ctx context.Context) (http.Header, error) {
+	header := o.header.Clone()
+	if header == nil {
+		header = http.Header{}
+	}
+	header.Set("User-Agent", "tertulia-client")
+	if o.token == nil {
+		return header, nil
+	}
+	token, err := o.token(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("get a token: %w", err)
+	}
+	header.Set("Authorization", "Bearer "+token)
+	return header, nil
 }

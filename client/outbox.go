@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"tertulia/chat"
-	"tertulia/internal/websocket"
 )
 
 // post puts o at the end of the outbox, or fails it at once.
@@ -19,13 +18,15 @@ func (p *protocol) post(now time.Time, o *Outgoing) {
 		o.finish(Sent{}, err)
 	case p.status.State == Closed:
 		o.finish(Sent{}, fmt.Errorf("post: %w", p.status.Err))
-	case len(p.outbox) >= p.maxOutbox:
+	case len(p.outbox) >= p.opt.outbox:
 		o.finish(Sent{}, ErrOutboxFull)
 	default:
-		if p.postTimeout > 0 {
-			o.expiresAt = now.Add(p.postTimeout)
+		if o.expiresAt.IsZero() && p.opt.postAge > 0 {
+			o.expiresAt = now.Add(p.opt.postAge)
 		}
+		o.kept = p.opt.store == nil
 		p.outbox = append(p.outbox, o)
+		p.dirty = true
 	}
 }
 
@@ -36,77 +37,97 @@ func checkPost(o *Outgoing) error {
 		return chat.Errorf(chat.InvalidEvent, "The message is not valid UTF-8.")
 	case strings.ContainsRune(o.text, 0):
 		return chat.Errorf(chat.InvalidEvent, "The message holds the character U+0000.")
-	case strings.TrimSpace(o.text) == "":
+	case o.kind == kindDelete && len(o.text) > chat.MaxReasonBytes:
+		return chat.Errorf(chat.TooLarge, "The reason is longer than %d bytes.", chat.MaxReasonBytes)
+	case o.kind != kindDelete && strings.TrimSpace(o.text) == "":
 		return chat.Errorf(chat.EmptyContent, "The message is empty.")
 	case len(o.text) > chat.MaxContentBytes:
 		return chat.Errorf(chat.TooLarge, "The message is longer than %d bytes.", chat.MaxContentBytes)
-	case len(appendSeedPost(nil, o.text, o.nonce)) > chat.MaxFrameBytes:
+	case len(appendOutgoing(nil, o, "m1234567890")) > chat.MaxFrameBytes:
 		return chat.Errorf(chat.TooLarge, "The message is longer than %d bytes when written as JSON.", chat.MaxFrameBytes)
+	}
+	if _, err := chat.ParseAnyRoomID(string(o.room)); err != nil {
+		return err
 	}
 	_, err := chat.ParseNonce(string(o.nonce))
 	return err
 }
 
-// appendPosts appends the posts whose turn it is, in the order of posting.
+// maxInFlight bounds the commands that wait for their answers; the server reads
+// no further from 64 on (docs/protocol.md §9).
+const maxInFlight = 48
+
+// appendPosts appends the posts whose turn it is, those of one room in the
+// order of posting.
 func (p *protocol) appendPosts(out []outFrame, now time.Time) []outFrame {
-	if now.Before(p.pausedUntil) {
-		return out
-	}
-	inFlight := 0
+	clear(p.perRoom)
 	for _, o := range p.outbox {
-		if inFlight++; inFlight > p.pipeline {
+		if len(p.waiting) >= maxInFlight {
 			break
 		}
+		n := p.perRoom[o.room]
+		switch {
+		case n >= p.opt.pipeline:
+			continue
+		case !o.kept || now.Before(o.notBefore): // those behind it wait too
+			p.perRoom[o.room] = p.opt.pipeline
+			continue
+		}
+		p.perRoom[o.room] = n + 1
 		if !o.inFlight {
 			o.inFlight = true
-			out = append(out, outFrame{websocket.Text, appendSeedPost(nil, o.text, o.nonce)})
+			id := p.nextID(o.kind.command()[:1])
+			p.waiting[id] = o
+			out = append(out, textFrame(appendOutgoing(nil, o, id)))
 		}
 	}
 	return out
 }
 
-// acknowledged settles the post that the server has stored. Servers that do
-// not repeat the nonce answer in the order of the commands.
-func (p *protocol) acknowledged(sent Sent) {
-	o := p.byNonce(sent.Nonce)
-	if sent.Nonce == "" {
-		o = p.oldestInFlight()
+// answered takes the server's answer to a post.
+func (o *Outgoing) answered(p *protocol, now time.Time, re string, in inbound) {
+	delete(p.waiting, re)
+	switch in := in.(type) {
+	case sentFrame:
+		p.acknowledged(o, in.sent)
+	case okFrame:
+		if in.sent.ID == 0 {
+			in.sent.ID = o.target
+		}
+		p.acknowledged(o, in.sent)
+	case errorFrame:
+		p.refused(now, o, in)
 	}
-	if o != nil {
-		sent.Nonce = o.nonce
-		p.settle(o, sent, nil)
+}
+
+func (p *protocol) acknowledged(o *Outgoing, sent Sent) {
+	sent.Nonce = o.nonce
+	p.settle(o, sent, nil)
+}
+
+func (p *protocol) refused(now time.Time, o *Outgoing, in errorFrame) {
+	o.inFlight = false
+	if !in.retryable { // answered; an earlier try may still have stored it
+		p.fail(o, in.err)
+		return
 	}
+	o.unknown = o.unknown || !deniesStoring(in.err.Code)
+	o.notBefore = now.Add(in.err.RetryAfter + p.backoff.wait(o.refusals))
+	o.refusals++
 }
 
 // settleOwn takes our own copy of a message as its acknowledgement, if that
 // was lost: events are sent after the commit.
-func (p *protocol) settleOwn(m Message) {
-	if m.From.ID != p.user || m.Nonce == "" {
+func (p *protocol) settleOwn(e Event) {
+	m, ok := e.(Message)
+	if !ok || m.From.ID != p.session.User.ID || m.Nonce == "" {
 		return
 	}
-	if o := p.byNonce(m.Nonce); o != nil && o.mayBeStored() {
-		p.settle(o, Sent{ID: m.ID, Seq: m.Seq, At: m.At, Nonce: m.Nonce, Duplicate: true}, nil)
-	}
-}
-
-// answeredWithError gives a refusal to what it answers: a post, a ping, or
-// nobody in particular.
-func (p *protocol) answeredWithError(now time.Time, in errorFrame) {
-	if in.re != "" && p.pingFailed(in.re, in.err) {
-		return
-	}
-	o := p.byNonce(in.nonce)
-	switch {
-	case o == nil || !o.inFlight:
-		p.emit(ServerError{in.err})
-	case in.retryable:
-		o.inFlight = false
-		o.unknown = o.unknown || !deniesStoring(in.err.Code)
-		p.pausedUntil = now.Add(in.err.RetryAfter + backoff(o.refusals, p.random))
-		o.refusals++
-	default:
-		o.inFlight = false // answered; an earlier try may still have stored it
-		p.fail(o, in.err)
+	for _, o := range p.outbox {
+		if o.nonce == m.Nonce && o.room == m.Room && o.kind == kindPost && o.mayBeStored() {
+			p.settle(o, Sent{ID: m.ID, Seq: m.Seq, At: m.At, Nonce: m.Nonce, Duplicate: true}, nil)
+			return
+		}
 	}
 }
 
@@ -114,23 +135,22 @@ func (p *protocol) answeredWithError(now time.Time, in errorFrame) {
 // the post was not stored. With the others its outcome is unknown
 // (docs/protocol.md §7).
 func deniesStoring(c chat.Code) bool {
-	return c == chat.RateLimited || c == chat.ShuttingDown
+	return c == chat.RateLimited || c == chat.ShuttingDown || c == chat.TokenExpired
 }
 
 // unsend makes the posts that a lost connection left unanswered ready to be
-// sent again, and fails the pings.
+// sent again.
 func (p *protocol) unsend() {
 	for _, o := range p.outbox {
 		o.unknown = o.mayBeStored()
 		o.inFlight = false
 	}
-	p.failPings(ErrOffline)
 }
 
 // withdraw takes o out of the outbox; why says what for. It reports whether
 // the post was pending.
 func (p *protocol) withdraw(o *Outgoing, why error) bool {
-	if !slices.Contains(p.outbox, o) {
+	if o.settled {
 		return false
 	}
 	p.fail(o, why)
@@ -146,80 +166,34 @@ func (p *protocol) fail(o *Outgoing, why error) {
 }
 
 func (p *protocol) settle(o *Outgoing, sent Sent, err error) {
-	i := slices.Index(p.outbox, o)
-	p.outbox = slices.Delete(p.outbox, i, i+1)
+	if o.settled {
+		return
+	}
+	if i := slices.Index(p.outbox, o); i >= 0 {
+		p.outbox = slices.Delete(p.outbox, i, i+1)
+	}
 	o.inFlight = false
+	o.unknown = err != nil && o.unknown
+	p.dirty = true
 	o.finish(sent, err)
 }
 
-func (p *protocol) failAll(why error) {
-	for len(p.outbox) > 0 {
-		p.fail(p.outbox[0], why)
-	}
-	p.failPings(why)
-}
-
-// expire fails the posts that waited too long. They expire in the order of
-// posting.
+// expire fails the posts that waited too long.
 func (p *protocol) expire(now time.Time) {
-	for len(p.outbox) > 0 {
-		o := p.outbox[0]
-		if o.expiresAt.IsZero() || now.Before(o.expiresAt) {
-			return
+	for _, o := range slices.Clone(p.outbox) {
+		if !o.expiresAt.IsZero() && !now.Before(o.expiresAt) {
+			p.fail(o, ErrExpired)
 		}
-		p.fail(o, ErrExpired)
 	}
 }
 
 func (p *protocol) outboxDeadlines(now time.Time, at func(time.Time)) {
-	if len(p.outbox) == 0 {
-		return
-	}
-	if t := p.outbox[0].expiresAt; !t.IsZero() {
-		at(t)
-	}
-	if p.status.State == Online && now.Before(p.pausedUntil) {
-		at(p.pausedUntil)
-	}
-}
-
-func (p *protocol) byNonce(n chat.Nonce) *Outgoing {
-	if n == "" {
-		return nil
-	}
 	for _, o := range p.outbox {
-		if o.nonce == n {
-			return o
+		if !o.expiresAt.IsZero() {
+			at(o.expiresAt)
+		}
+		if p.status.State == Online && now.Before(o.notBefore) {
+			at(o.notBefore)
 		}
 	}
-	return nil
-}
-
-func (p *protocol) oldestInFlight() *Outgoing {
-	for _, o := range p.outbox {
-		if o.inFlight {
-			return o
-		}
-	}
-	return nil
-}
-
-// setTyping remembers the newest typing state, to be sent if the room is
-// online; it is worth nothing later.
-func (p *protocol) setTyping(now time.Time, on bool) {
-	if p.status.State != Online {
-		return
-	}
-	t := &p.typing
-	t.on = on
-	t.due = on != t.sentOn || on && now.Sub(t.sentAt) >= typingRepeat
-}
-
-func (p *protocol) appendTyping(out []outFrame, now time.Time) []outFrame {
-	t := &p.typing
-	if !t.due {
-		return out
-	}
-	t.due, t.sentOn, t.sentAt = false, t.on, now
-	return append(out, outFrame{websocket.Text, appendSeedTyping(nil, t.on)})
 }

@@ -3,10 +3,12 @@ package client
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"tertulia/chat"
 	"tertulia/internal/websocket"
+	"tertulia/wire"
 )
 
 // Timing of a connection. A dead network is noticed after idleBeforePing +
@@ -15,29 +17,26 @@ import (
 const (
 	idleBeforePing = 12 * time.Second
 	pongWait       = 10 * time.Second
-	// greetingWait is from the end of the handshake to the first frame.
+	// greetingWait is from the end of the handshake to hello.
 	greetingWait = 10 * time.Second
 	// typingRepeat is how soon the same typing signal is worth sending again;
 	// it lives for 8 s (docs/protocol.md §4.6).
 	typingRepeat = 3 * time.Second
 )
 
-// protocol is the client's side of one room's conversation, without I/O and
-// without a clock: it is told what happened and when, and then asked what to
-// do (work) and what to hand over (events). The room's lock guards it. What is
-// particular to a profile of the wire is in seed.go.
+// protocol is the client's side of the conversation, without I/O and without
+// a clock: it is told what happened and when, and then asked what to do
+// (work) and what to hand over (events). The client's lock guards it.
 type protocol struct {
 	// Fixed after construction.
-	user        chat.UserID
-	maxOutbox   int           // posts
-	pipeline    int           // posts in flight
-	postTimeout time.Duration // negative is none
-	resumes     bool          // false: every connection is a fresh one
-	random      func(time.Duration) time.Duration
+	opt     *options
+	backoff backoff
+	kept    Kept // what the Store had at the beginning
 
 	// The state machine.
-	status    StateChanged // the last change
-	failures  int          // attempts that failed since the last stable connection
+	status    ConnectionState // the last change
+	failures  int             // attempts that failed since the last stable connection
+	attempts  int             // all of them; it chooses the server
 	onlineAt  time.Time
 	dialDue   bool      // the next work is to connect
 	linkUp    bool      // the handshake is done and the socket not lost
@@ -45,51 +44,63 @@ type protocol struct {
 	dropDue   bool      // the next work is to cut the connection
 	cause     error     // why it is being cut or was found broken
 	refusal   *chat.Error
-	lastError error // what the last failed attempt ended with, nil once online
+	lastError error         // what the last failed attempt ended with, nil once online
+	hint      time.Duration // what reconnect asked to wait
+	expiries  int           // refusals of an expired credential in a row
 
 	// Liveness, while linkUp.
 	heardAt time.Time
 	pingAt  time.Time // when the unanswered WebSocket ping was sent, or zero
 	pongDue []byte    // payload to send back, nil is none
-	stalled bool      // the reader waits for the consumer: silence means nothing
 
-	// Receiving: cursor is the last event taken, zero before the first
-	// connection and with servers that cannot resume.
-	cursor chat.Cursor
-	events []item
+	// Receiving.
+	session Session
+	rooms   map[chat.RoomID]*subscription
+	events  []loose
 
-	// Sending. outbox holds the pending posts in the order of posting.
-	outbox      []*Outgoing
-	pausedUntil time.Time // a retryable refusal asked to wait
-	pings       []*pinging
-	lastPing    uint64
-	typing      typingSignal
+	// Sending. outbox holds the pending posts in the order of posting; waiting
+	// what was written and not answered, by its id.
+	outbox       []*Outgoing
+	requests     []*request
+	unsubscribes []chat.RoomID
+	typists      []*subscription
+	waiting      map[string]answerer
+	perRoom      map[chat.RoomID]int // scratch of appendPosts
+	ids          map[string]uint64   // ids given out, by prefix
+	dirty        bool                // what the Store has is old
+	left         []KeptPost          // the outbox at the end
 }
 
-// item is an event with the cursor of whoever has taken it.
-type item struct {
-	event  Event
-	cursor chat.Cursor
+// answerer is what waits for the answer to a command.
+type answerer interface {
+	answered(p *protocol, now time.Time, re string, in inbound)
 }
 
-// typingSignal is the newest typing state; older ones are not worth sending.
-type typingSignal struct {
-	due    bool
-	on     bool
-	sentOn bool
-	sentAt time.Time
+// loose is an event without a place in a log. Readers hand it over when they
+// have taken the room's events up to seq at.
+type loose struct {
+	room  chat.RoomID // empty: it is about the connection
+	event Event
+	at    uint64
+	life  int
 }
 
-func newProtocol(o Options, random func(time.Duration) time.Duration) *protocol {
+func newProtocol(opt *options, kept Kept) *protocol {
 	return &protocol{
-		user:        o.User.ID,
-		maxOutbox:   o.Outbox,
-		pipeline:    o.Pipeline,
-		postTimeout: o.PostTimeout,
-		resumes:     !o.SendOnly,
-		random:      random,
-		cursor:      o.Cursor,
+		opt:     opt,
+		backoff: backoff{opt.backoffBase, opt.backoffCap, opt.random},
+		kept:    kept,
+		rooms:   map[chat.RoomID]*subscription{},
+		waiting: map[string]answerer{},
+		perRoom: map[chat.RoomID]int{},
+		ids:     map[string]uint64{},
 	}
+}
+
+// nextID returns an id for a command.
+func (p *protocol) nextID(prefix string) string {
+	p.ids[prefix]++
+	return prefix + strconv.FormatUint(p.ids[prefix], 10)
 }
 
 // outFrame is a frame to write.
@@ -98,12 +109,14 @@ type outFrame struct {
 	payload []byte
 }
 
+func textFrame(b []byte) outFrame { return outFrame{websocket.Text, b} }
+
 // work is what the protocol wants done now, in this order.
 type work struct {
-	// dial asks for a connection that continues after the cursor. Its end is
+	// dial asks for the connection with this number, from 0. Its end is
 	// reported to lost, also if it never came about.
 	dial   bool
-	cursor chat.Cursor
+	number int
 	// frames are to be written to the connection.
 	frames []outFrame
 	// drop asks to cut the connection without ceremony; lost follows.
@@ -118,9 +131,9 @@ func (p *protocol) work(now time.Time) work {
 	if w.closed {
 		return w
 	}
-	w.dial, p.dialDue = p.dialDue, false
-	if p.resumes {
-		w.cursor = p.cursor
+	if w.dial, p.dialDue = p.dialDue, false; w.dial {
+		w.number = p.attempts
+		p.attempts++
 	}
 	w.drop, p.dropDue = p.dropDue, false
 	if p.linkUp && p.cause == nil {
@@ -143,27 +156,34 @@ func (p *protocol) frames(now time.Time) []outFrame {
 		out = append(out, outFrame{websocket.Ping, nil})
 		p.pingAt = now
 	}
+	out = p.appendSubscribes(out, now)
 	out = p.appendPosts(out, now)
-	out = p.appendPings(out, now)
-	return p.appendTyping(out, now)
+	out = p.appendRequests(out, now)
+	return p.appendTypings(out, now)
 }
 
-// start makes the first attempt.
-func (p *protocol) start(now time.Time) {
-	if p.status.State == Idle {
-		p.connect()
-	}
-}
-
+// connect makes an attempt.
 func (p *protocol) connect() {
 	p.dialDue = true
-	p.change(StateChanged{State: Connecting, Attempt: p.failures + 1})
+	p.change(ConnectionState{State: Connecting, Attempt: p.failures + 1})
 }
 
 // hurry makes the next attempt now instead of at RetryAt.
 func (p *protocol) hurry() {
-	if p.status.State == Waiting {
+	if p.status.State == Waiting || p.status.State == Offline && !p.linkUp {
 		p.connect()
+	}
+}
+
+// goOffline cuts the connection and tries nothing more.
+func (p *protocol) goOffline() {
+	if p.status.State == Closed || p.status.State == Offline {
+		return
+	}
+	p.dialDue = false
+	p.change(ConnectionState{State: Offline, Reason: "the program went offline"})
+	if p.linkUp {
+		p.drop(ErrOffline)
 	}
 }
 
@@ -192,14 +212,6 @@ func (p *protocol) pinged(payload []byte) {
 	p.pongDue = append([]byte{}, payload...)
 }
 
-// stall reports that the reader waits for the consumer, or goes on.
-func (p *protocol) stall(on bool, now time.Time) {
-	p.stalled = on
-	if !on {
-		p.heard(now)
-	}
-}
-
 // broken reports that a write failed. The connection is not cut yet: a close
 // frame that says why may still be there to be read.
 func (p *protocol) broken(err error) {
@@ -225,7 +237,7 @@ func (p *protocol) tick(now time.Time) {
 	switch {
 	case p.status.State == Waiting && !now.Before(p.status.RetryAt):
 		p.connect()
-	case p.stalled || !p.linkUp:
+	case !p.linkUp:
 	case p.status.State == Connecting && !now.Before(p.greetBy):
 		p.drop(errNoGreeting)
 	case p.status.State == Online && !p.pingAt.IsZero() && !now.Before(p.pingAt.Add(pongWait)):
@@ -235,7 +247,7 @@ func (p *protocol) tick(now time.Time) {
 }
 
 func (p *protocol) pingDue(now time.Time) bool {
-	return !p.stalled && p.pingAt.IsZero() && !now.Before(p.heardAt.Add(idleBeforePing))
+	return p.pingAt.IsZero() && !now.Before(p.heardAt.Add(idleBeforePing))
 }
 
 // deadline returns when tick and work want to be called next, zero for never.
@@ -249,7 +261,7 @@ func (p *protocol) deadline(now time.Time) time.Time {
 	if p.status.State == Waiting {
 		at(p.status.RetryAt)
 	}
-	if p.linkUp && p.cause == nil && !p.stalled {
+	if p.linkUp && p.cause == nil {
 		switch {
 		case p.status.State == Connecting:
 			at(p.greetBy)
@@ -260,6 +272,7 @@ func (p *protocol) deadline(now time.Time) time.Time {
 		}
 	}
 	p.outboxDeadlines(now, at)
+	p.requestDeadlines(now, at)
 	return next
 }
 
@@ -270,50 +283,79 @@ func (p *protocol) lost(now time.Time, err error) {
 		err = p.cause
 	}
 	opened := p.linkUp
-	p.linkUp, p.stalled, p.dropDue, p.cause = false, false, false, nil
-	p.pingAt, p.pongDue = time.Time{}, nil
-	if p.status.State == Closed {
+	wasOnline := p.status.State == Online
+	p.unlink()
+	if p.status.State == Closed || p.status.State == Offline {
 		return
 	}
-	if p.status.State == Online && now.Sub(p.onlineAt) >= stableAfter {
+	if wasOnline && now.Sub(p.onlineAt) >= stableAfter {
 		p.failures = 0
 	}
-	p.unsend()
 	p.lastError = err
 
-	step := StateChanged{Reason: err.Error(), Err: err}
+	step := ConnectionState{Reason: err.Error(), Err: err}
 	switch {
 	case isClose:
 		step.Code, step.Reason = closed.Code, closed.Reason
 	case opened:
 		step.Code = codeAbnormal
 	}
-	if refused := p.refused(err); refused != nil {
+	if refused := p.refusedBy(err); refused != nil {
 		p.end(step, refused)
 		return
 	}
-	wait := backoff(p.failures, p.random)
-	if h, ok := errors.AsType[*HandshakeError](err); ok {
-		wait += min(h.RetryAfter, maxRetryAfter)
-	}
-	if isClose {
-		wait += min(retryHint(closed.Reason), maxRetryAfter)
-	}
-	p.failures++
 	p.refusal = nil
+	wait := p.backoff.wait(p.failures) + p.asked(err)
+	p.failures++
+	p.hint = 0
 	step.State, step.Attempt, step.RetryAt = Waiting, p.failures, now.Add(wait)
 	p.change(step)
+}
+
+// unlink forgets what belonged to the connection.
+func (p *protocol) unlink() {
+	p.linkUp, p.dropDue, p.cause = false, false, nil
+	p.pingAt, p.pongDue = time.Time{}, nil
+	clear(p.waiting)
+	p.unsubscribes, p.typists = nil, nil
+	for _, s := range p.rooms {
+		s.live, s.asked, s.caughtUp = false, false, false
+		s.typing = typingSignal{}
+	}
+	p.unsend()
+	p.unask()
+}
+
+// asked returns how long the server asked to stay away.
+func (p *protocol) asked(err error) time.Duration {
+	wait := p.hint
+	if h, ok := errors.AsType[*HandshakeError](err); ok {
+		wait = max(wait, h.RetryAfter)
+	}
+	if c, ok := errors.AsType[*CloseError](err); ok {
+		wait = max(wait, retryHint(c.Reason))
+	}
+	return min(wait, maxRetryAfter)
 }
 
 // codeAbnormal stands for a connection that broke without a close frame
 // (RFC 6455 §7.1.5).
 const codeAbnormal = 1006
 
-// refused returns the error that ends the room, nil if it may come back.
-func (p *protocol) refused(err error) *RefusedError {
+// maxExpiries is how often in a row the server may find the credential
+// expired: the second time the token source does not help.
+const maxExpiries = 2
+
+// refusedBy returns the error that ends the client, nil if it may come back.
+func (p *protocol) refusedBy(err error) *RefusedError {
 	var r *RefusedError
-	if c, ok := errors.AsType[*CloseError](err); ok && !resumable(c.Code) {
-		r = &RefusedError{Code: c.Code, Reason: c.Reason}
+	if c, ok := errors.AsType[*CloseError](err); ok {
+		if c.Code == int(wire.CloseExpired) {
+			p.expiries++
+		}
+		if !resumable(c.Code) || p.expiries >= maxExpiries {
+			r = &RefusedError{Code: c.Code, Reason: c.Reason}
+		}
 	} else if h, ok := errors.AsType[*HandshakeError](err); ok && h.final() {
 		r = &RefusedError{Status: h.Status, Reason: h.Reason}
 	}
@@ -323,37 +365,42 @@ func (p *protocol) refused(err error) *RefusedError {
 	return r
 }
 
-// close ends the room by our own will.
+// close ends the client by our own will.
 func (p *protocol) close() {
 	if p.status.State != Closed {
-		p.end(StateChanged{Reason: ErrClosed.Error()}, ErrClosed)
+		p.end(ConnectionState{Reason: ErrClosed.Error()}, ErrClosed)
 	}
 }
 
-func (p *protocol) end(step StateChanged, err error) {
+// end ends everything. What is not acknowledged stays in the Store.
+func (p *protocol) end(step ConnectionState, err error) {
 	step.State, step.Attempt, step.Err = Closed, p.status.Attempt, err
 	p.lastError = err
 	p.dialDue = false
-	p.failAll(err)
+	p.left = p.keptPosts()
+	for len(p.outbox) > 0 {
+		p.fail(p.outbox[0], err)
+	}
+	for len(p.requests) > 0 {
+		p.endRequest(p.requests[0], nil, err)
+	}
 	p.change(step)
 }
 
 // change steps the state machine and says so.
-func (p *protocol) change(step StateChanged) {
+func (p *protocol) change(step ConnectionState) {
 	step.Previous = p.status.State
 	p.status = step
-	p.emit(step)
+	p.emit("", step)
 }
 
-func (p *protocol) emit(e Event) { p.events = append(p.events, item{e, p.cursor}) }
-
-// online is entered by the server's greeting.
-func (p *protocol) online(now time.Time) {
-	p.onlineAt = now
-	p.lastError = nil
-	p.refusal = nil
-	p.typing = typingSignal{}
-	p.change(StateChanged{State: Online, Attempt: p.failures + 1})
+// emit has an event handed over by every reader that is concerned.
+func (p *protocol) emit(room chat.RoomID, e Event) {
+	l := loose{room: room, event: e}
+	if s := p.rooms[room]; s != nil {
+		l.at, l.life = s.cursor.Seq, s.tail.life
+	}
+	p.events = append(p.events, l)
 }
 
 // violation is a breach of the protocol by the server.

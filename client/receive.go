@@ -1,11 +1,13 @@
 package client
 
 import (
-	"fmt"
 	"time"
 
 	"tertulia/chat"
 )
+
+// inboxRoom is the list of the user's own rooms (docs/protocol.md §18).
+const inboxRoom chat.RoomID = "inbox"
 
 // received takes a frame from the server.
 func (p *protocol) received(now time.Time, in inbound) {
@@ -18,166 +20,88 @@ func (p *protocol) received(now time.Time, in inbound) {
 	case Connecting:
 		p.greeted(now, in)
 	case Online:
+		if bad, ok := in.(badFrame); ok {
+			p.drop(violation("%v", bad.err))
+			return
+		}
 		p.take(now, in)
 	}
 }
 
-// greeted takes what comes before the room is online: the greeting, or the
+// greeted takes what comes before the client is online: the greeting, or the
 // error that explains the close that follows.
 func (p *protocol) greeted(now time.Time, in inbound) {
 	switch in := in.(type) {
-	case connectedFrame:
-		p.online(now)
-		p.join(in)
+	case helloFrame:
+		p.session = in.session
+		p.onlineAt = now
+		p.lastError = nil
+		p.expiries = 0
+		p.change(ConnectionState{State: Online, Attempt: p.failures + 1})
 	case errorFrame: // remembered above
 	case badFrame:
 		p.drop(violation("%v", in.err))
 	default:
-		p.drop(violation("the first frame is not connected"))
+		p.drop(violation("the first frame is not hello"))
 	}
 }
 
-// join decides where the stream goes on. Without a cursor it begins with the
-// history; with one it continues, or a gap says why not.
-func (p *protocol) join(in connectedFrame) {
-	had := p.cursor
-	resumed := in.resumed && in.gap == nil && in.cursor.Epoch == had.Epoch && in.cursor.Seq >= had.Seq
-	if had.Epoch == "" && len(in.history) == 0 {
-		p.cursor = in.cursor
-	}
-	p.emit(Connected{Active: in.active, ActiveCount: in.activeCount, Head: in.head, Resumed: resumed})
-	if resumed || !p.resumes {
-		return
-	}
-	floor := uint64(0) // history up to here was handed over before
-	if had.Epoch != "" {
-		floor = p.gap(had, in)
-	}
-	p.replay(in.history, in.cursor, floor)
-}
-
-// gap says what is missing after the cursor had, and returns the seq up to
-// which the history is old.
-func (p *protocol) gap(had chat.Cursor, in connectedFrame) (floor uint64) {
-	g := Gap{Reason: GapRetention, From: had.Seq + 1, Epoch: in.cursor.Epoch}
-	if in.gap != nil {
-		g = *in.gap
-	}
-	if in.cursor.Epoch != had.Epoch || in.cursor.Seq < had.Seq {
-		g.Reason = GapEpoch // a log that goes back is another log
-	}
-	if g.Reason != GapEpoch {
-		floor = had.Seq
-	}
-	// Whatever the server named, missing is also all below the history.
-	below := in.cursor.Seq
-	for _, h := range in.history {
-		if s := h.message.Seq; h.err == nil && s > floor {
-			below = s - 1
-			break
-		}
-	}
-	if in.gap == nil && g.Reason == GapEpoch {
-		g.From = 1
-	}
-	g.To = max(g.To, below)
-	p.cursor = chat.Cursor{Epoch: in.cursor.Epoch, Seq: below}
-	if below == in.cursor.Seq {
-		p.cursor = in.cursor
-	}
-	if g.Reason == GapEpoch || g.From <= g.To {
-		p.emit(g)
-	}
-	return floor
-}
-
-// replay hands over the history above floor; whoever has taken the last of it
-// stands at head.
-func (p *protocol) replay(history []historyItem, head chat.Cursor, floor uint64) {
-	for i, h := range history {
-		m := h.message
-		last := i == len(history)-1
-		switch {
-		case h.err != nil:
-			p.emit(Malformed{Err: fmt.Errorf("history: %w", h.err)})
-		case m.Seq > floor || m.Seq == 0:
-			if m.Seq != 0 {
-				floor = m.Seq
-				p.cursor = chat.Cursor{Epoch: head.Epoch, Seq: m.Seq}
-			}
-			if last {
-				p.cursor = head
-			}
-			m.History, m.Cursor = true, p.cursor
-			p.settleOwn(m)
-			p.emit(m)
-		}
-	}
-	p.cursor = head
-}
-
-// take takes a frame while online.
+// take takes a frame while online: an answer first goes to who waits for it.
 func (p *protocol) take(now time.Time, in inbound) {
 	switch in := in.(type) {
-	case messageFrame:
-		p.takeMessage(in)
-	case sentFrame:
-		p.acknowledged(in.sent)
-	case errorFrame:
-		p.answeredWithError(now, in)
+	case durableFrame:
+		p.takeDurable(in)
+	case passingFrame:
+		p.emit(in.room, in.event)
+	case presenceDiffFrame:
+		p.takePresenceDiff(in)
+	case caughtUpFrame:
+		p.takeCaughtUp(in)
+	case gapFrame:
+		p.takeGap(in.gap)
+	case skipFrame:
+		p.takeSkip(in)
+	case reconnectFrame:
+		p.hint = in.after
+	case unsubscribedFrame:
+		p.takeUnsubscribed(in)
+	case inboxFrame:
+		for _, r := range in.rooms {
+			p.emit(r.Room, r)
+		}
+		p.answer(now, in.answerFrame, in)
 	case presenceFrame:
-		if in.joined {
-			p.emit(Joined{in.user})
-		} else {
-			p.emit(Left{in.user})
-		}
-	case typingFrame:
-		p.emit(Typing{User: in.user, On: in.on, ExpiresIn: in.expiresIn})
+		p.takePresence(in)
+		p.answer(now, in.answerFrame, in)
+	case errorFrame:
+		p.takeError(now, in)
+	case subscribedFrame:
+		p.answer(now, in.answerFrame, in)
+	case historyFrame:
+		p.answer(now, in.answerFrame, in)
+	case sentFrame:
+		p.answer(now, in.answerFrame, in)
+	case okFrame:
+		p.answer(now, in.answerFrame, in)
 	case pongFrame:
-		p.ponged(now, in.id)
-	case otherFrame:
-		if p.advance(in.place) {
-			p.emit(Other{Type: in.typ, Seq: in.seq, Frame: in.frame})
-		}
-	case badFrame:
-		if p.advance(in.place) {
-			p.emit(Malformed{Seq: in.seq, Err: in.err})
-		}
-	case connectedFrame:
-		p.emit(Malformed{Err: violation("a second connected frame")})
+		p.answer(now, in.answerFrame, in)
 	}
 }
 
-func (p *protocol) takeMessage(in messageFrame) {
-	m := in.message
-	m.Seq = in.seq
-	p.settleOwn(m)
-	if p.advance(in.place) {
-		m.Cursor = p.cursor
-		p.emit(m)
-	}
-}
-
-// advance moves the cursor to a durable event and reports whether the event
-// is new. What was jumped over is said first. Passing events are always new.
-func (p *protocol) advance(at place) bool {
-	if at.seq == 0 {
-		return true
-	}
-	switch {
-	case p.cursor == chat.Cursor{}: // a server that told no cursor; begin here
-		p.cursor = chat.Cursor{Epoch: at.epoch, Seq: at.seq - 1}
-	case at.epoch != "" && at.epoch != p.cursor.Epoch:
-		p.cursor = chat.Cursor{Epoch: at.epoch, Seq: at.seq - 1}
-		p.emit(Gap{Reason: GapEpoch, From: 1, To: at.seq - 1, Epoch: at.epoch})
-	}
-	switch last := p.cursor.Seq; {
-	case at.seq <= last:
+// answer gives an answer to who waits for it, and reports whether anybody did.
+func (p *protocol) answer(now time.Time, to answerFrame, in inbound) bool {
+	a := p.waiting[to.re]
+	if a == nil || to.re == "" {
 		return false
-	case at.seq > last+1:
-		p.cursor = chat.Cursor{Epoch: p.cursor.Epoch, Seq: at.seq - 1}
-		p.emit(Gap{Reason: GapHole, From: last + 1, To: at.seq - 1, Epoch: p.cursor.Epoch})
 	}
-	p.cursor = chat.Cursor{Epoch: p.cursor.Epoch, Seq: at.seq, Tag: at.tag, HasTag: at.hasTag}
+	a.answered(p, now, to.re, in)
 	return true
+}
+
+// takeError gives a refusal to what it answers: a command, or nobody in
+// particular.
+func (p *protocol) takeError(now time.Time, in errorFrame) {
+	if !p.answer(now, in.answerFrame, in) {
+		p.emit(in.room, ServerError{Room: in.room, Err: in.err})
+	}
 }

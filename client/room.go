@@ -2,236 +2,188 @@ package client
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
-	"fmt"
-	mathrand "math/rand/v2"
-	"net/url"
-	"strconv"
-	"sync"
 	"time"
 
 	"tertulia/chat"
 )
 
-// Room is one user's place in one room: its connection, which comes back by
-// itself, its outbox and its events. All methods may be called from any
-// goroutine. A Room must be closed.
+// Room is one room of a client. It costs nothing to make, and all of its
+// methods may be called from any goroutine.
 type Room struct {
-	// Fixed after construction.
-	opt    Options
-	base   *url.URL
-	dialer dialer
-	cancel context.CancelFunc
-	ended  chan struct{} // closed when every goroutine of the room has returned
-
-	// One-slot channels that wake: the run loop, a consumer of events, the
-	// reader that waits for the consumer.
-	wakeRun, ready, space chan struct{}
-
-	mu      sync.Mutex
-	p       *protocol
-	sock    *socket // of the present connection, nil between
-	queue   []item  // events that wait for the consumer
-	taken   chat.Cursor
-	changed chan struct{} // closed and replaced at each change of state
+	client *Client
+	id     chat.RoomID
 }
 
-// Open makes a room and begins to connect. It returns at once; posts made
-// before the room is online wait in the outbox. The error says what is wrong
-// with the options.
-func Open(o Options) (*Room, error) {
-	o, base, err := o.checked()
-	if err != nil {
-		return nil, fmt.Errorf("open room: %w", err)
+// Room returns the room with this id. Whether there is such a room the server
+// says when something is asked of it.
+func (c *Client) Room(id chat.RoomID) *Room { return &Room{c, id} }
+
+// ID returns the room's id.
+func (r *Room) ID() chat.RoomID { return r.id }
+
+// SubscribeOption changes what a room is subscribed with.
+type SubscribeOption func(*subscribeOptions)
+
+// Recent begins a room without a cursor with its last n events, at most 200.
+func Recent(n int) SubscribeOption {
+	return func(o *subscribeOptions) { o.history = max(0, min(n, maxPage)) }
+}
+
+// After begins after the event with this cursor, if nothing of the room was
+// read yet.
+func After(c chat.Cursor) SubscribeOption { return func(o *subscribeOptions) { o.after = c } }
+
+// WithPresence says how much is told of who is here. The server's default is
+// the number.
+func WithPresence(d PresenceDetail) SubscribeOption {
+	return func(o *subscribeOptions) { o.presence = d }
+}
+
+// WithReceipts asks for the marks of the others.
+func WithReceipts() SubscribeOption { return func(o *subscribeOptions) { o.receipts = true } }
+
+// Follow enters the room, for as long as the client lives or until
+// [Room.Unsubscribe]. It returns at once; events say how the server answers. To
+// a room that is followed already the options apply from the next connection on.
+func (r *Room) Follow(opts ...SubscribeOption) {
+	var o subscribeOptions
+	for _, f := range opts {
+		f(&o)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r := &Room{
-		opt:     o,
-		base:    base,
-		dialer:  dialer{dial: o.DialContext, tls: o.TLS},
-		cancel:  cancel,
-		ended:   make(chan struct{}),
-		wakeRun: make(chan struct{}, 1),
-		ready:   make(chan struct{}, 1),
-		space:   make(chan struct{}, 1),
-		p:       newProtocol(o, uniform),
-		taken:   o.Cursor,
-		changed: make(chan struct{}),
-	}
-	r.do(r.p.start)
-	go r.run(ctx)
-	return r, nil
+	r.client.do(func(time.Time) { r.client.p.subscribe(r.id, o) })
 }
 
-// Dial is [Open], and waits until the room is online. If that fails, because
-// ctx has ended or the server refuses ([*RefusedError]), the room is closed.
-// It keeps trying for as long as ctx lets it.
-func Dial(ctx context.Context, o Options) (*Room, error) {
-	r, err := Open(o)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.WaitOnline(ctx); err != nil {
-		r.Close()
-		return nil, fmt.Errorf("dial %s: %w", r.base.Host, err)
-	}
-	return r, nil
-}
-
-// uniform returns a duration in [0, d).
-func uniform(d time.Duration) time.Duration { return mathrand.N(d) }
-
-// Close leaves: it sends a close frame, waits at most a second for the
-// server's, and returns when no goroutine of the room is left. Pending posts
-// fail with [ErrClosed], and [ErrUnknown] if they may be stored; wait for
-// [Outgoing.Done] before, to flush. The error is always nil.
-func (r *Room) Close() error {
-	r.do(func(time.Time) { r.p.close() })
-	r.cancel()
-	<-r.ended
-	return nil
-}
-
-// Done is closed when the room has ended, by Close or by a refusal, and no
-// goroutine of it is left.
-func (r *Room) Done() <-chan struct{} { return r.ended }
-
-// Err returns why the room ended: [ErrClosed] or a [*RefusedError]; nil while
-// it goes on.
-func (r *Room) Err() error {
-	if s := r.Status(); s.State == Closed {
-		return s.Err
-	}
-	return nil
-}
-
-// Status returns the last change of state.
-func (r *Room) Status() StateChanged {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.p.status
-}
-
-// WaitOnline waits until the room is online. The error is the room's end, or
-// that of ctx together with what the last attempt failed with.
-func (r *Room) WaitOnline(ctx context.Context) error {
-	for {
-		r.mu.Lock()
-		status, last, changed := r.p.status, r.p.lastError, r.changed
-		r.mu.Unlock()
-		switch status.State {
-		case Online:
-			return nil
-		case Closed:
-			return status.Err
+// Subscribe is Follow, and waits until the server has answered. The error is
+// the server's refusal ([*chat.Error]), the end of the client, or that of ctx; in
+// the last case it goes on trying.
+func (r *Room) Subscribe(ctx context.Context, opts ...SubscribeOption) error {
+	r.Follow(opts...)
+	c := r.client
+	return c.await(ctx, func() (bool, error) {
+		switch s := c.p.of(r.id); {
+		case c.p.status.State == Closed:
+			return true, c.p.status.Err
+		case s.live:
+			return true, nil
+		default:
+			return !s.wanted, s.err
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			if last != nil {
-				return fmt.Errorf("%w; the last attempt: %w", context.Cause(ctx), last)
-			}
-			return context.Cause(ctx)
-		}
+	})
+}
+
+// Unsubscribe leaves the room. Iterators over its events end.
+func (r *Room) Unsubscribe() { r.client.do(func(time.Time) { r.client.p.unsubscribe(r.id) }) }
+
+// Cursor returns the place after the last event that was taken. Its Epoch is
+// empty before the first one is known.
+func (r *Room) Cursor() chat.Cursor {
+	r.client.mu.Lock()
+	defer r.client.mu.Unlock()
+	return r.client.p.of(r.id).taken
+}
+
+// Presence returns who is in the room, as far as it was told; it is empty if
+// the room is not subscribed to or was subscribed to with [PresenceNone].
+func (r *Room) Presence() Presence {
+	r.client.mu.Lock()
+	defer r.client.mu.Unlock()
+	return r.client.p.of(r.id).presence
+}
+
+// Settings returns the room's settings and the user's own standing, as they
+// were told last.
+func (r *Room) Settings() (chat.Settings, Standing) {
+	r.client.mu.Lock()
+	defer r.client.mu.Unlock()
+	s := r.client.p.of(r.id)
+	return s.settings, s.my
+}
+
+// RefreshPresence asks the server who is here. The room must be subscribed to.
+func (r *Room) RefreshPresence(ctx context.Context) (Presence, error) {
+	q := &request{prefix: "n", encode: func(b []byte, id string) []byte {
+		return append(appendCommand(b, "presence", id, r.id), '}')
+	}}
+	if err := r.client.ask(ctx, q); err != nil {
+		return Presence{}, err
 	}
+	in, _ := q.in.(presenceFrame)
+	return in.presence, nil
 }
 
-// Reconnect makes the next attempt at once if the room waits for it.
-func (r *Room) Reconnect() { r.do(func(time.Time) { r.p.hurry() }) }
-
-// Post puts a message into the outbox and returns at once. The handle is
-// already failed if the message breaks a limit ([*chat.Error]), the outbox is
-// full ([ErrOutboxFull]) or the room has ended.
-func (r *Room) Post(text string) *Outgoing {
-	return r.PostAs(newNonce(), text)
-}
-
-// newNonce returns a nonce that nobody else has: 128 random bits behind the time,
-// so that a server keeps the nonces of one moment side by side, which spares it
-// a page of its index for each.
-func newNonce() chat.Nonce {
-	return chat.Nonce(strconv.FormatInt(time.Now().UnixMilli(), 36) + rand.Text())
-}
+// Post puts a message into the outbox and returns its handle, already failed
+// if the message breaks a limit ([*chat.Error]), the outbox is full
+// ([ErrOutboxFull]) or the client has ended. It does not wait for the server;
+// with a Store it waits until that has the message.
+func (r *Room) Post(text string) *Outgoing { return r.PostAs(newNonce(), text) }
 
 // PostAs is Post with a nonce of the caller's, 1 to 64 visible ASCII
-// characters that no other message of this user in this room has. A program
-// that keeps it with the text can post again after a crash without posting twice.
+// characters that no other message of this user in this room has.
 func (r *Room) PostAs(nonce chat.Nonce, text string) *Outgoing {
-	o := &Outgoing{room: r, text: text, nonce: nonce, done: make(chan struct{})}
-	r.do(func(now time.Time) { r.p.post(now, o) })
-	return o
+	return r.client.post(&Outgoing{room: r.id, kind: kindPost, text: text, nonce: nonce})
 }
 
 // Send posts a message and waits until the server has stored it. If ctx ends
 // before, the post is withdrawn; the error then includes [ErrUnknown] if it
 // may be stored already, and a [*PostError] in its chain has the nonce.
 func (r *Room) Send(ctx context.Context, text string) (Sent, error) {
-	o := r.Post(text)
-	select {
-	case <-o.done:
-	case <-ctx.Done():
-		r.do(func(time.Time) { r.p.withdraw(o, context.Cause(ctx)) })
-		<-o.done // withdrawn, or settled just before
-	}
-	if o.err != nil {
-		return Sent{}, &PostError{Nonce: o.nonce, Err: o.err}
-	}
-	return o.sent, nil
+	return r.client.send(ctx, &Outgoing{room: r.id, kind: kindPost, text: text, nonce: newNonce()})
 }
 
-// cancelPost takes back a post that cannot be stored yet.
-func (r *Room) cancelPost(o *Outgoing) (done bool) {
-	r.do(func(time.Time) { done = !o.mayBeStored() && r.p.withdraw(o, ErrCanceled) })
-	return done
+// ChangeOption adds to an edit or a deletion.
+type ChangeOption func(*Outgoing)
+
+// IfChanged has the server refuse with version_conflict unless the message's
+// Changed is this.
+func IfChanged(changed uint64) ChangeOption { return func(o *Outgoing) { o.ifChanged = &changed } }
+
+// ChangeAs gives an edit or a deletion a nonce of the caller's.
+func ChangeAs(nonce chat.Nonce) ChangeOption { return func(o *Outgoing) { o.nonce = nonce } }
+
+// Edit replaces the content of one's own message, and waits until that is
+// stored. It goes through the outbox, like Send.
+func (r *Room) Edit(ctx context.Context, messageID int64, text string, opts ...ChangeOption) (Sent, error) {
+	return r.change(ctx, &Outgoing{room: r.id, kind: kindEdit, target: messageID, text: text, nonce: newNonce()}, opts)
+}
+
+// Delete takes a message away, and waits until that is stored. The reason may
+// be empty.
+func (r *Room) Delete(ctx context.Context, messageID int64, reason string, opts ...ChangeOption) (Sent, error) {
+	return r.change(ctx, &Outgoing{room: r.id, kind: kindDelete, target: messageID, text: reason, nonce: newNonce()}, opts)
+}
+
+func (r *Room) change(ctx context.Context, o *Outgoing, opts []ChangeOption) (Sent, error) {
+	for _, f := range opts {
+		f(o)
+	}
+	return r.client.send(ctx, o)
 }
 
 // Typing tells the others that the user has begun or stopped to write. It is
-// dropped if the room is not online, and repeated at most every 3 s.
+// dropped if the client is not online in the room, and repeated at most every
+// 3 s.
 func (r *Room) Typing(on bool) {
-	r.do(func(now time.Time) { r.p.setTyping(now, on) })
+	r.client.do(func(now time.Time) { r.client.p.setTyping(now, r.id, on) })
 }
 
-// Ping measures a round trip through the server's session: it waits for the
-// answers to earlier posts, as they are given in order. The error is
-// [ErrOffline] if there is no connection or it breaks meanwhile.
-func (r *Room) Ping(ctx context.Context) (time.Duration, error) {
-	var g *pinging
-	r.do(func(time.Time) { g = r.p.ping() })
-	select {
-	case <-g.done:
-	case <-ctx.Done():
-		r.do(func(time.Time) { r.p.endPing(g, 0, context.Cause(ctx)) })
-		<-g.done
+// MarkOption adds to a mark.
+type MarkOption func(**bool)
+
+// Private says whether others see how far the user has read, from now on.
+func Private(on bool) MarkOption { return func(p **bool) { *p = &on } }
+
+// MarkRead says that the user has read up to a seq, on all devices, and waits
+// until that is stored. It returns the mark as it is then: it never goes back.
+func (r *Room) MarkRead(ctx context.Context, upTo uint64, opts ...MarkOption) (chat.Mark, error) {
+	var private *bool
+	for _, f := range opts {
+		f(&private)
 	}
-	return g.rtt, g.err
+	return r.client.askMark(ctx, markRequest("read", r.id, upTo, private))
 }
 
-// Cursor returns the place after the last event that was handed over. Its
-// Epoch is empty before the first connection. To store it with the effect of
-// a message take [Message.Cursor].
-func (r *Room) Cursor() chat.Cursor {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.taken
+// MarkDelivered says that one of the user's devices has the events up to a
+// seq.
+func (r *Room) MarkDelivered(ctx context.Context, upTo uint64) (chat.Mark, error) {
+	return r.client.askMark(ctx, markRequest("delivered", r.id, upTo, nil))
 }
-
-// do runs f on the protocol at the present instant, collects what comes of it
-// and wakes whoever is concerned.
-func (r *Room) do(f func(now time.Time)) {
-	r.mu.Lock()
-	f(time.Now())
-	r.collect()
-	r.mu.Unlock()
-	wake(r.wakeRun)
-}
-
-func wake(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// isRefused tells the end by a refusal from the end by Close.
-func isRefused(err error) bool { return err != nil && !errors.Is(err, ErrClosed) }

@@ -3,30 +3,33 @@ package client
 import (
 	"fmt"
 	"time"
+
+	"tertulia/chat"
 )
 
-// State is where a room stands with its server:
+// State is where a client stands with its server:
 //
-//	Idle → Connecting → Online
-//	           ↑  ↓        ↓
-//	          Waiting ←────┘      and from everywhere to Closed
+//	Connecting → Online
+//	   ↑  ↓        ↓
+//	  Waiting ←────┘      and from everywhere to Offline, and to Closed
 type State uint8
 
 // The states.
 const (
-	// Idle: nothing was tried yet.
-	Idle State = iota
-	// Connecting: an attempt is under way, up to the server's greeting.
-	Connecting
-	// Online: the server has greeted; frames go both ways.
+	// Connecting: an attempt is under way, up to the server's hello.
+	Connecting State = 1 + iota
+	// Online: the server has said hello; frames go both ways.
 	Online
 	// Waiting: the next attempt is at RetryAt.
 	Waiting
-	// Closed: by [Room.Close], or refused; nothing follows.
+	// Offline: the program has said [Client.GoOffline]; nothing is tried
+	// before [Client.Reconnect].
+	Offline
+	// Closed: by [Client.Close], or refused; nothing follows.
 	Closed
 )
 
-var stateNames = [...]string{"idle", "connecting", "online", "waiting", "closed"}
+var stateNames = [...]string{"idle", "connecting", "online", "waiting", "offline", "closed"}
 
 func (s State) String() string {
 	if int(s) < len(stateNames) {
@@ -35,8 +38,8 @@ func (s State) String() string {
 	return fmt.Sprintf("state %d", uint8(s))
 }
 
-// StateChanged is a step of the room's one state machine.
-type StateChanged struct {
+// ConnectionState is a step of the client's one state machine.
+type ConnectionState struct {
 	State, Previous State
 	// Attempt counts the attempts to connect, 1, 2, 3…, since the last
 	// connection that stood for 10 s.
@@ -50,4 +53,24 @@ type StateChanged struct {
 	RetryAt time.Time
 	// Err is what happened, nil if nothing failed.
 	Err error
+}
+
+// Session is what the server has said of the present connection, or of the
+// last one.
+type Session struct {
+	// Server is the server's name and version, for people; ID its name for the
+	// connection, for its log.
+	Server, ID string
+	// User is who the client is.
+	User     chat.User
+	Limits   Limits
+	Features []string
+	// ExpiresAt is when the credential ends; zero if it does not.
+	ExpiresAt time.Time
+}
+
+// Limits are those that the server has told (docs/protocol.md §20).
+type Limits struct {
+	FrameBytes, ContentBytes        int
+	Rooms, RoomsPerCommand, History int
 }

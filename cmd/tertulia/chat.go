@@ -1,18 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
-	"os"
-	"strings"
 	"time"
 
-	"tertulia/chat"
 	"tertulia/client"
 )
 
@@ -21,14 +15,11 @@ import (
 // is told to leave; otherwise until the last line is acknowledged.
 type ChatCmd struct {
 	Room     string        `arg:"" default:"1" help:"Room to enter."`
-	Server   string        `placeholder:"URL" env:"TERTULIA_SERVER" help:"Server to connect to; http:// and https:// will do too. ws://127.0.0.1:8000 if nothing is said."`
-	UserID   string        `name:"user-id" placeholder:"ID" env:"TERTULIA_USER_ID" help:"Who you are. Else the variable USER_ID, else your name."`
-	Username string        `placeholder:"NAME" env:"TERTULIA_USERNAME" help:"The name that others see. Else the variable USERNAME, else that of your login."`
-	History  *int          `placeholder:"N" help:"Show the last N messages first, at most 200. As the server has it on a terminal, else 0."`
-	Timeout  time.Duration `default:"30s" help:"How long to try to reach the server. On a terminal a connection that was there once is tried for ever."`
+	History  *int          `placeholder:"N" help:"Show the last N messages first, at most 200. 50 on a terminal, else 0."`
 	Wait     time.Duration `help:"Listen on for so long after the last line of a pipe or file."`
 	Commands bool          `help:"Take lines that begin with / as commands in a pipe or file too."`
 	Debug    bool          `help:"Show every frame, in both directions, on stderr."`
+	ConnectFlags
 }
 
 func (ChatCmd) Help() string {
@@ -52,71 +43,50 @@ func (c *ChatCmd) Validate() error {
 	switch {
 	case c.History != nil && (*c.History < 0 || *c.History > maxHistory):
 		return fmt.Errorf("--history is from 0 to %d", maxHistory)
-	case c.Timeout <= 0:
-		return errors.New("--timeout is longer than nothing")
 	case c.Wait < 0:
 		return errors.New("--wait is not negative")
 	}
-	return nil
+	return c.ConnectFlags.Validate()
 }
 
 const (
-	defaultServer = "ws://127.0.0.1:8000"
 	// maxHistory is docs/protocol.md §9.
 	maxHistory = 200
+	// terminalHistory is what a person sees first.
+	terminalHistory = 50
 	// maxPending bounds the lines that wait for their acknowledgement; no more
 	// input is read then.
 	maxPending = 100
 )
 
 func (c *ChatCmd) Run(ctx context.Context, io IO) error {
+	room, err := roomID(c.Room)
+	if err != nil {
+		return err
+	}
 	s := newConversation(c, io)
-	room, err := client.Open(c.options(s))
+	s.client, err = client.Open(s.server, c.options(s, io)...)
 	if err != nil {
 		return errorWithHint(exitUsage, "see tertulia chat --help", "%s", sentence(err))
 	}
-	s.room = room
+	s.room = s.client.Room(room)
 	return s.run(ctx, io.In)
 }
 
-func (c *ChatCmd) options(s *conversation) client.Options {
-	o := client.Options{
-		URL:     s.server,
-		Room:    chat.RoomID(c.Room),
-		User:    s.user,
-		History: s.history(),
-		Outbox:  maxPending,
-	}
+func (c *ChatCmd) options(s *conversation, io IO) []client.Option {
+	o := append(c.ConnectFlags.options(io.Env), client.WithOutbox(maxPending, 0))
 	if c.Debug {
-		o.Trace = s.trace
+		o = append(o, client.WithTrace(s.trace))
 	}
 	return o
-}
-
-// identity is who the user is, from the flags and the environment. Without a
-// word about it, everybody on one machine is who they are logged in as.
-func (c *ChatCmd) identity(env []string) chat.User {
-	name := cmp.Or(c.Username, variable(env, "USERNAME"), variable(env, "USER"), "guest")
-	id := cmp.Or(c.UserID, variable(env, "USER_ID"), name)
-	return chat.User{ID: chat.UserID(id), Name: name}
-}
-
-// variable returns the value of an environment variable; the last one counts.
-func variable(env []string, name string) (value string) {
-	for _, entry := range env {
-		if n, v, _ := strings.Cut(entry, "="); n == name {
-			value = v
-		}
-	}
-	return value
 }
 
 func newConversation(c *ChatCmd, io IO) *conversation {
 	interactive := isTerminal(io.In)
 	return &conversation{
 		cmd:         c,
-		server:      strings.TrimSuffix(cmp.Or(c.Server, defaultServer), "/"),
-		user:        c.identity(io.Env),
+		server:      c.address(),
+		env:         io.Env,
 		interactive: interactive,
 		commands:    interactive || c.Commands,
 		localTime:   isTerminal(io.Out),
@@ -129,62 +99,13 @@ func newConversation(c *ChatCmd, io IO) *conversation {
 	}
 }
 
-// history is client.Options.History.
+// history is how much of the past to show.
 func (s *conversation) history() int {
 	switch h := s.cmd.History; {
-	case h == nil && s.interactive:
-		return 0 // what the server has for everybody
-	case h == nil || *h == 0:
-		return -1
-	default:
+	case h != nil:
 		return *h
+	case s.interactive:
+		return terminalHistory
 	}
-}
-
-// httpURL is the server's address for plain requests.
-func (s *conversation) httpURL(path string) string {
-	u, err := url.Parse(s.server)
-	if err != nil { // the client has refused it already
-		return s.server + path
-	}
-	switch u.Scheme {
-	case "ws":
-		u.Scheme = "http"
-	case "wss":
-		u.Scheme = "https"
-	}
-	return u.String() + path
-}
-
-// unreachable is the end when the server could not be reached in time.
-func (s *conversation) unreachable() error {
-	return errorWithHint(exitUnreachable, "is it running? check with: curl "+s.httpURL("/health"),
-		"cannot reach %s: %s", s.server, cmp.Or(s.trouble, "no answer within "+s.cmd.Timeout.String()))
-}
-
-// refusal is the end when the server does not want this client.
-func refusal(err error) error {
-	if e, ok := errors.AsType[*client.RefusedError](err); ok {
-		why := cmp.Or(neutralised(e.Reason), e.Error())
-		if word, ok := errors.AsType[*chat.Error](e.Err); ok {
-			why = neutralised(fmt.Sprintf("%s (%s)", word.Message, word.Code))
-		}
-		return errorWithHint(exitRefused, "", "the server refused: %s", why)
-	}
-	return err
-}
-
-// sentence says an error to a person: without the codes of programs, and of
-// network errors only what went wrong.
-func sentence(err error) string {
-	if e, ok := errors.AsType[*chat.Error](err); ok {
-		return neutralised(e.Message)
-	}
-	if e, ok := errors.AsType[*os.SyscallError](err); ok {
-		return e.Err.Error()
-	}
-	if e, ok := errors.AsType[*net.OpError](err); ok {
-		return e.Err.Error()
-	}
-	return neutralised(err.Error())
+	return 0
 }

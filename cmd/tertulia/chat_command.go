@@ -93,7 +93,7 @@ func (s *conversation) ping(ctx context.Context, arg string) error {
 		return errArgument
 	}
 	s.ask(ctx, func(ctx context.Context) (string, error) {
-		rtt, err := s.room.Ping(ctx)
+		rtt, err := s.client.Ping(ctx)
 		if errors.Is(err, client.ErrOffline) {
 			err = errNotOnline
 		}

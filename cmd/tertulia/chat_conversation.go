@@ -21,7 +21,8 @@ type conversation struct {
 	// Fixed before run.
 	cmd         *ChatCmd
 	server      string
-	user        chat.User
+	env         []string
+	client      *client.Client
 	room        *client.Room
 	interactive bool   // the input is a terminal
 	commands    bool   // lines that begin with / are commands
@@ -63,12 +64,23 @@ type line struct {
 	tooLong bool
 }
 
-// arrival is an event, or the end of the room, and the seq that it leaves the
-// reader at.
+// arrival is an event, or the end of the room.
 type arrival struct {
 	event client.Event
 	err   error
-	at    uint64
+}
+
+// seqOf is the seq that an event leaves a reader at, 0 for one that moves none.
+func seqOf(e client.Event) uint64 {
+	switch e := e.(type) {
+	case client.Durable:
+		return e.Place().Seq
+	case client.CaughtUp:
+		return e.Seq
+	case client.Gap:
+		return e.To
+	}
+	return 0
 }
 
 // answer is what a command came to.
@@ -100,7 +112,7 @@ func (s *conversation) run(ctx context.Context, in io.Reader) error {
 	s.unreached = time.After(s.cmd.Timeout)
 	err := s.loop(inner)
 	cancel()
-	s.room.Close()
+	s.client.Close()
 	s.joined.Wait()
 	s.reportPending()
 	if err == nil && s.failed > 0 && !s.interactive {
@@ -120,7 +132,7 @@ func (s *conversation) loop(ctx context.Context) error {
 			if a.err != nil {
 				return refusal(a.err)
 			}
-			s.at = a.at
+			s.at = max(s.at, seqOf(a.event))
 			s.show(a.event)
 		case l, ok := <-s.input():
 			if !ok {
@@ -136,7 +148,7 @@ func (s *conversation) loop(ctx context.Context) error {
 		case a := <-s.answers:
 			s.answered(a)
 		case <-s.unreached:
-			return s.unreachable()
+			return s.cmd.unreachable(s.trouble)
 		case <-s.enough:
 			return nil
 		}
@@ -295,15 +307,15 @@ func readLine(r *bufio.Reader) (text string, tooLong bool, err error) {
 	return text, tooLong, err
 }
 
-// pump hands over what happens in the room.
+// pump enters the room and hands over what happens there.
 func (s *conversation) pump(ctx context.Context) {
+	s.room.Follow(client.Recent(s.history()), client.WithPresence(client.PresenceList))
 	for e, err := range s.room.Events(ctx) {
-		a := arrival{e, err, s.room.Cursor().Seq}
 		if ctx.Err() != nil {
 			return
 		}
 		select {
-		case s.arrivals <- a:
+		case s.arrivals <- arrival{e, err}:
 		case <-ctx.Done():
 			return
 		}

@@ -43,31 +43,46 @@ func (s *conversation) trace(dir client.Direction, frame []byte) {
 // show writes an event out.
 func (s *conversation) show(e client.Event) {
 	switch e := e.(type) {
-	case client.Connected:
+	case client.Subscribed:
 		s.head = max(s.head, e.Head)
-		s.roster.reset(e)
+		s.roster.reset(e.Presence)
 		s.welcome()
 	case client.Message:
 		delete(s.typists, e.From.ID)
 		s.showMessage(e)
-	case client.Joined:
-		s.roster.add(e.User)
-		s.notice("%s joined", neutralised(e.User.Name))
-	case client.Left:
-		delete(s.typists, e.User.ID)
-		s.roster.remove(e.User)
-		s.notice("%s left", neutralised(e.User.Name))
+	case client.MessageEdited:
+		if !e.Blank {
+			s.notice("%s changed message %d: %s", neutralised(e.From.Name), e.TargetSeq, neutralised(e.Content))
+		}
+	case client.MessageDeleted:
+		s.notice("%s deleted message %d", neutralised(e.From.Name), e.TargetSeq)
+	case client.PresenceChanged:
+		s.showPresence(e)
 	case client.Typing:
 		s.showTyping(e)
 	case client.Gap:
 		s.notice("%s", describeGap(e))
-	case client.StateChanged:
+	case client.ConnectionState:
 		s.showState(e)
 	case client.ServerError:
 		s.notice("the server says: %s", sentence(e.Err))
 	case client.Malformed:
 		s.notice("something came that could not be understood: %s", sentence(e.Err))
 	}
+}
+
+// showPresence says who has come and gone.
+func (s *conversation) showPresence(e client.PresenceChanged) {
+	for _, u := range e.Joined {
+		s.roster.add(u)
+		s.notice("%s joined", neutralised(u.Name))
+	}
+	for _, u := range e.Left {
+		delete(s.typists, u.ID)
+		s.roster.remove(u)
+		s.notice("%s left", neutralised(u.Name))
+	}
+	s.roster.more = max(0, e.Count-len(s.roster.users))
 }
 
 // welcome greets a person who comes in; in a pipe nobody wants to read it.
@@ -77,7 +92,7 @@ func (s *conversation) welcome() {
 		s.notice("connected again")
 	case s.interactive && !s.onceOnline:
 		s.notice("you are %s in room %s at %s, %d here; /help lists the commands",
-			neutralised(s.user.Name), s.cmd.Room, s.server, s.roster.count())
+			neutralised(s.client.Session().User.Name), s.cmd.Room, s.server, s.roster.count())
 	}
 	s.online, s.onceOnline = true, true
 	s.trouble, s.unreached = "", nil
@@ -86,12 +101,15 @@ func (s *conversation) welcome() {
 // showMessage writes what somebody said, on one line. What was typed here
 // stands on the screen already, or in the file that it came from.
 func (s *conversation) showMessage(m client.Message) {
-	if m.From.ID == s.user.ID && strings.HasPrefix(string(m.Nonce), s.nonces) {
+	if m.From.ID == s.client.Session().User.ID && strings.HasPrefix(string(m.Nonce), s.nonces) {
 		return
 	}
 	at := m.At.UTC().Format(time.RFC3339)
 	if s.localTime {
 		at = localTime(m.At.Local(), time.Now())
+	}
+	if m.Deleted {
+		return
 	}
 	fmt.Fprintf(s.out, "%s  %s  %s\n", at, neutralised(m.From.Name), neutralised(m.Content))
 }
@@ -123,7 +141,7 @@ func (s *conversation) showTyping(e client.Typing) {
 
 // showState says once that the server is gone; [conversation.welcome] says
 // that it is back.
-func (s *conversation) showState(e client.StateChanged) {
+func (s *conversation) showState(e client.ConnectionState) {
 	if e.State != client.Waiting {
 		return
 	}
@@ -141,7 +159,7 @@ func (s *conversation) showState(e client.StateChanged) {
 	case s.onceOnline:
 		s.notice("connection lost (%s); reconnecting in %.1f s", s.trouble, max(0, time.Until(e.RetryAt).Seconds()))
 	default:
-		s.notice("cannot reach %s: %s; trying for %v. Is it running? curl %s", s.server, s.trouble, s.cmd.Timeout, s.httpURL("/health"))
+		s.notice("cannot reach %s: %s; trying for %v. Is it running? curl %s", s.server, s.trouble, s.cmd.Timeout, httpURL(s.server, "/health"))
 	}
 }
 
@@ -152,7 +170,7 @@ func describeGap(g client.Gap) string {
 	case g.Reason == client.GapRetention:
 		return fmt.Sprintf("messages %d to %d are no longer kept", g.From, g.To)
 	}
-	return fmt.Sprintf("messages %d to %d did not come", g.From, g.To)
+	return fmt.Sprintf("messages %d to %d are not for you", g.From, g.To)
 }
 
 // neutralised returns text from others on one line and without anything that
@@ -202,9 +220,12 @@ type roster struct {
 	more  int // those it does not name
 }
 
-func (r *roster) reset(e client.Connected) {
-	r.users = slices.Clone(e.Active)
-	r.more = max(0, e.ActiveCount-len(e.Active))
+func (r *roster) reset(p *client.Presence) {
+	*r = roster{}
+	if p != nil {
+		r.users = slices.Clone(p.Users)
+		r.more = max(0, p.Count-len(p.Users))
+	}
 }
 
 func (r *roster) add(u chat.User) {

@@ -103,7 +103,7 @@ func talk(t *testing.T, name, url string, args ...string) *talker {
 		cancel()
 		write.Close()
 	})
-	k.err.want(t, `← {"type":"connected"`)
+	k.err.want(t, `← {"type":"subscribed"`)
 	return k
 }
 
@@ -223,7 +223,7 @@ func TestChatTwoUsers(t *testing.T) {
 	alice.out.want(t, "Z  Bob  hola Alice\n")
 	alice.say("hola Bob")
 	bob.out.want(t, "Z  Alice  hola Bob\n")
-	alice.err.want(t, `→ {"type":"message","content":"hola Bob"`)
+	alice.err.want(t, `,"content":"hola Bob"`)
 	alice.err.want(t, `← {"type":"message_sent"`)
 	bob.end(exitOK)
 	alice.err.want(t, "* Bob left\n")
@@ -315,12 +315,12 @@ func TestChatNeutralisesWhatOthersWrite(t *testing.T) {
 	url := newServer(t)
 	bob := talk(t, "Bob", url)
 	mallory := "red \x1b[31m, title \x1b]0;owned\x07, erase \u009b2K, back\b\x7f, 2026\r forged, turn \u202e round, tab\there"
-	room, err := client.Dial(t.Context(), client.Options{URL: url, Room: "1", User: chat.User{ID: "m", Name: "Mal\u2066lory"}})
+	conn, err := client.Dial(t.Context(), url, client.WithUser(chat.User{ID: "m", Name: "Mal\u2066lory"}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer room.Close()
-	if _, err := room.Send(t.Context(), mallory+"\n2026-01-01T00:00:00Z  Alice  forged"); err != nil {
+	defer conn.Close()
+	if _, err := conn.Room("1").Send(t.Context(), mallory+"\n2026-01-01T00:00:00Z  Alice  forged"); err != nil {
 		t.Fatal(err)
 	}
 	bob.out.want(t, "\n")
@@ -399,12 +399,12 @@ func TestChatEnds(t *testing.T) {
 		{"nobody listens", "x\n", []string{"1", "--server", "ws://" + nobody, "--timeout", "50ms"}, exitUnreachable, []string{
 			"cannot reach ws://" + nobody + ": connection refused; trying for 50ms. Is it running? curl http://" + nobody + "/health\n",
 			"tertulia: cannot reach ws://" + nobody + ": connection refused\nhint: is it running? check with: curl http://" + nobody + "/health\n"}},
-		{"room not found", "x\n", []string{"nowhere"}, exitRefused, []string{"tertulia: the server refused: ", "(room_not_found)\n"}},
+		{"room not found", "x\n", []string{"nowhere"}, exitNotFound, []string{"tertulia: the server refused: ", "(room_not_found)\n"}},
 		{"HTTP refusal", "x\n", []string{"1", "--server", url + "/elsewhere"}, exitRefused, []string{"tertulia: the server refused: "}},
 		{"line too long", "uno\n" + long + "\n" + long + long + "\ndos\n", []string{"1"}, exitRefused, []string{
 			"* line 2 was not sent: ", "* line 3 was not sent: It is longer than 16384 bytes.\n", "tertulia: 2 lines were not sent\n"}},
 		{"not UTF-8", "a\xff\n", []string{"1"}, exitRefused, []string{"* line 1 was not sent: The message is not valid UTF-8.\n", "tertulia: 1 line was not sent\n"}},
-		{"invalid room", "", []string{"a b"}, exitUsage, []string{"hint: see tertulia chat --help\n"}},
+		{"invalid room", "", []string{"a b"}, exitUsage, []string{"hint: a room id has 1 to 64 letters"}},
 		{"no address", "", []string{"1", "--server", "localhost/x"}, exitUsage, []string{"does not begin with ws://", "hint: see tertulia chat --help\n"}},
 		{"too much history", "", []string{"1", "--history", "201"}, exitUsage, []string{"--history is from 0 to 200"}},
 		{"no time", "", []string{"1", "--timeout", "0s"}, exitUsage, []string{"--timeout is longer than nothing"}},
@@ -453,16 +453,16 @@ func TestChatGivesUp(t *testing.T) {
 func TestChatIdentity(t *testing.T) {
 	for _, test := range []struct {
 		name     string
-		cmd      ChatCmd
+		cmd      ConnectFlags
 		env      []string
 		id, says string
 	}{
-		{"flags", ChatCmd{UserID: "1", Username: "Alice"}, []string{"USER_ID=2", "USERNAME=Bob"}, "1", "Alice"},
-		{"variables", ChatCmd{}, []string{"USER_ID=2", "USERNAME=Bob", "USER=login"}, "2", "Bob"},
-		{"a name alone", ChatCmd{}, []string{"USERNAME=Bob"}, "Bob", "Bob"},
-		{"an id alone", ChatCmd{}, []string{"USER_ID=2", "USER=login"}, "2", "login"},
-		{"empty variables", ChatCmd{}, []string{"USER_ID=", "USERNAME=", "USER=login"}, "login", "login"},
-		{"nothing", ChatCmd{}, nil, "guest", "guest"},
+		{"flags", ConnectFlags{UserID: "1", Username: "Alice"}, []string{"USER_ID=2", "USERNAME=Bob"}, "1", "Alice"},
+		{"variables", ConnectFlags{}, []string{"USER_ID=2", "USERNAME=Bob", "USER=login"}, "2", "Bob"},
+		{"a name alone", ConnectFlags{}, []string{"USERNAME=Bob"}, "Bob", "Bob"},
+		{"an id alone", ConnectFlags{}, []string{"USER_ID=2", "USER=login"}, "2", "login"},
+		{"empty variables", ConnectFlags{}, []string{"USER_ID=", "USERNAME=", "USER=login"}, "login", "login"},
+		{"nothing", ConnectFlags{}, nil, "guest", "guest"},
 	} {
 		if got := test.cmd.identity(test.env); string(got.ID) != test.id || got.Name != test.says {
 			t.Errorf("%s: %+v, want %s, %s", test.name, got, test.id, test.says)
@@ -510,26 +510,26 @@ func TestChatWords(t *testing.T) {
 		{localTime(now.Add(-time.Hour), now), "09:05"},
 		{localTime(now.Add(-24*time.Hour), now), "2026-11-23 10:05"},
 		{describeGap(client.Gap{Reason: client.GapRetention, From: 3, To: 9}), "messages 3 to 9 are no longer kept"},
-		{describeGap(client.Gap{Reason: client.GapHole, From: 3, To: 9}), "messages 3 to 9 did not come"},
+		{describeGap(client.Gap{Reason: client.GapPermission, From: 3, To: 9}), "messages 3 to 9 are not for you"},
 		{describeGap(client.Gap{Reason: client.GapEpoch}), "the room's history was changed by the server; what stands above may no longer be in it"},
 		{neutralised("ñandú 日本 🎉"), "ñandú 日本 🎉"},
 		{neutralised("a\u2028b\x00"), `a\u2028b␀`},
-		{(&serverStats{Connections: 3, RoomCount: 2, Rooms: map[string]roomStats{"b": {1, 1}, "\x1b": {2, 1}}}).table(),
+		{statsTable(&client.Stats{Connections: 3, RoomCount: 2, Rooms: map[string]client.RoomStats{"b": {Connections: 1, Users: 1}, "\x1b": {Connections: 2, Users: 1}}}),
 			"ROOM   CONNECTIONS   USERS\n␛      2             1\nb      1             1\n3 connections in 2 rooms"},
 	} {
 		if test.got != test.want {
 			t.Errorf("got %q, want %q", test.got, test.want)
 		}
 	}
-	many := serverStats{RoomCount: 25, Rooms: map[string]roomStats{}}
+	many := client.Stats{RoomCount: 25, Rooms: map[string]client.RoomStats{}}
 	for i := range 25 {
-		many.Rooms[fmt.Sprint(i)] = roomStats{1, 1}
+		many.Rooms[fmt.Sprint(i)] = client.RoomStats{Connections: 1, Users: 1}
 	}
-	if table := many.table(); strings.Count(table, "\n") != 22 || !strings.Contains(table, "\nand 5 more\n") {
+	if table := statsTable(&many); strings.Count(table, "\n") != 22 || !strings.Contains(table, "\nand 5 more\n") {
 		t.Errorf("25 rooms make the table\n%s", table)
 	}
 	var r roster
-	r.reset(client.Connected{Active: []chat.User{{ID: "1", Name: "Ana"}, {ID: "2", Name: "Bob"}}, ActiveCount: 300})
+	r.reset(&client.Presence{Users: []chat.User{{ID: "1", Name: "Ana"}, {ID: "2", Name: "Bob"}}, Count: 300})
 	r.add(chat.User{ID: "1", Name: "Anita"})
 	r.remove(chat.User{ID: "2"})
 	if got, want := r.String(), "299 here: Anita, and 298 more"; got != want {

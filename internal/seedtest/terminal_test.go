@@ -115,7 +115,7 @@ func TestTerminalClient(t *testing.T) {
 	t.Run("S-111 debug shows the frames", func(t *testing.T) {
 		t.Parallel()
 		a := alice(t, addr, newRoom(), "--debug")
-		a.wantLine(`{"type":"connected"`)
+		a.wantLine(`{"type":"subscribed"`)
 		a.types("hola")
 		a.wantLine(`"type":"message"`, `"content":"hola"`)
 		a.wantLine(`{"type":"message_sent"`)
