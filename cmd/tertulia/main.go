@@ -55,6 +55,10 @@ type commands struct {
 
 	Serve       ServeCmd       `cmd:"" help:"Run the server."`
 	Chat        ChatCmd        `cmd:"" help:"Chat in a room from the terminal."`
+	Send        SendCmd        `cmd:"" help:"Send a message, or each line of the input."`
+	Tail        TailCmd        `cmd:"" help:"Follow a room."`
+	History     HistoryCmd     `cmd:"" help:"Show what was said in a room."`
+	Stats       StatsCmd       `cmd:"" help:"Show how many are connected."`
 	Bench       BenchCmd       `cmd:"" help:"Measure a server under load."`
 	Config      ConfigCmd      `cmd:"" help:"Write, check or show the configuration."`
 	Token       TokenCmd       `cmd:"" help:"Make a token, or show what one says."`
