@@ -58,6 +58,7 @@ type commands struct {
 	Send        SendCmd        `cmd:"" help:"Send a message, or each line of the input."`
 	Tail        TailCmd        `cmd:"" help:"Follow a room."`
 	History     HistoryCmd     `cmd:"" help:"Show what was said in a room."`
+	Rooms       RoomsCmd       `cmd:"" help:"List and manage rooms and their members."`
 	Stats       StatsCmd       `cmd:"" help:"Show how many are connected."`
 	Bench       BenchCmd       `cmd:"" help:"Measure a server under load."`
 	Config      ConfigCmd      `cmd:"" help:"Write, check or show the configuration."`
