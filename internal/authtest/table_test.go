@@ -66,6 +66,7 @@ var (
 	inviting   = []string{"FFFFFBFF..", "FF...BFF..", "NF...BNN..", "NNFNNNNN..", "FF...BFF..", "NNNNNNNNNN", "RRRRRRRRRR"}
 	moderating = []string{"FFF..BFF..", "FFF..BFF..", "NFF..BNN..", "NNFNNNNN..", "FFF..BFF..", "NNNNNNNNNN", "RRRRRRRRRR"}
 	managing   = []string{"FFFF.BFF..", "FFFF.BFF..", "NFFF.BNN..", "NNFNNNNN..", "FFFF.BFF..", "NNNNNNNNNN", "RRRRRRRRRR"}
+	following  = []string{".....B..F.", "FF...BFFF.", "NF...BNNF.", "NN.NNNNNF.", "FF...BFFF.", "NNNNNNNNFN", "RRRRRRRRFR"}
 	serving    = []string{"FFFFFFFF..", "FFFFFFFF..", "FFFFFFFF..", "FFFFFFFF..", "FFFFFFFF..", "FFFFFFFFNN", "RRRRRRRRRR"}
 	services   = []string{"FFFFFFFF.."}
 	everybody  = []string{".........."}
@@ -132,6 +133,13 @@ var routes = map[string]row{
 	"get-stats":   {rights: services},
 	"get-version": {rights: everybody, anyone: true},
 	"get-openapi": {rights: everybody, anyone: true},
+
+	"get-asyncapi": {rights: everybody, anyone: true},
+	"get-schema":   {rights: everybody, anyone: true},
+
+	// A service follows nothing in its own name.
+	"follow-rooms": {rights: following, query: "?room=ROOM"},
+	"poll-rooms":   {rights: following, body: `{"rooms":["ROOM"],"wait_ms":0}`},
 }
 
 // sharing is the row of what is told to whom shares a room with the victim.
