@@ -56,6 +56,8 @@ func greet(io IO, cfg *config.Config, listen string) observe.Greeting {
 	host := dialable(listen)
 	next := io.Name + " chat 1"
 	switch {
+	case cfg.Auth.Mode == config.AuthToken:
+		next = io.Name + " token create --user 1 --name Juan --secret-file FILE"
 	case cfg.TLS.On():
 		next = io.Name + " chat --server wss://" + host + " 1"
 	case host != config.Default().Listen:

@@ -31,7 +31,12 @@ func (g Greeting) Banner() string {
 	if g.TLS {
 		secure = "s"
 	}
-	fmt.Fprintf(&b, "  WebSocket   ws%s://%s/ws/{room_id}?user_id=1&username=Juan\n", secure, g.Host)
+	who := ""
+	if g.Open {
+		who = "?user_id=1&username=Juan"
+	}
+	fmt.Fprintf(&b, "  WebSocket   ws%s://%s/ws/{room_id}%s\n", secure, g.Host, who)
+	fmt.Fprintf(&b, "  API         http%s://%s/docs\n", secure, g.Host)
 	fmt.Fprintf(&b, "  Statistics  http%s://%s/ws/stats\n", secure, g.Host)
 	fmt.Fprintf(&b, "  Health      http%s://%s/health\n", secure, g.Host)
 	fmt.Fprintf(&b, "  Data        %s\n\n", g.DataDir)

@@ -19,6 +19,7 @@ func TestBanner(t *testing.T) {
 	want := `tertulia 0.1.0 (3f2c1ab04d5e, go1.26.8)
 
   WebSocket   ws://127.0.0.1:8000/ws/{room_id}?user_id=1&username=Juan
+  API         http://127.0.0.1:8000/docs
   Statistics  http://127.0.0.1:8000/ws/stats
   Health      http://127.0.0.1:8000/health
   Data        ./tertulia_data
@@ -34,6 +35,14 @@ func TestBanner(t *testing.T) {
 	want = strings.NewReplacer("ws://", "wss://", "http://", "https://").Replace(want)
 	if got := g.Banner(); got != want {
 		t.Errorf("banner with TLS:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// Where a token says who somebody is, nothing in the URL does.
+func TestBannerOfTokens(t *testing.T) {
+	got := Greeting{Host: "127.0.0.1:8000", Next: "tertulia token create --user 1"}.Banner()
+	if strings.Contains(got, "user_id") || strings.Contains(got, "who they say they are") || !strings.Contains(got, "token create") {
+		t.Errorf("the banner of a server that asks for tokens is:\n%s", got)
 	}
 }
 
