@@ -23,6 +23,9 @@ type arrival struct {
 	v1            bool
 	// late says that the client of v1 has yet to say who it is.
 	late bool
+	// claims is the user_id of the address, empty if it has none: who comes
+	// late must not turn out to be somebody else.
+	claims string
 	// authID is the request id of the auth with which it has, nil if it was
 	// known before.
 	authID *string
@@ -53,6 +56,7 @@ func (g *Gateway) readHello(r *http.Request, who peer.Peer) (arrival, error) {
 		return a, errQuery
 	}
 	a.Identity, err = g.identify(r, query)
+	a.claims = strings.Clone(query.Get("user_id"))
 	if a.late = v1 && errors.Is(err, auth.ErrNoCredential); err != nil && !a.late {
 		return a, err
 	}

@@ -17,7 +17,10 @@ const (
 	authTime  = 5 * time.Second
 )
 
-var errAuthFirst = chat.Errorf(chat.Unauthenticated, "Say who you are first: send auth with a token.")
+var (
+	errAuthFirst = chat.Errorf(chat.Unauthenticated, "Say who you are first: send auth with a token.")
+	errOtherUser = chat.Errorf(chat.Forbidden, "The user_id in the URL is not the user of the token; leave it out.")
+)
 
 // late is a client that has yet to say who it is.
 type late struct {
@@ -42,6 +45,9 @@ func (c *conn) authenticate(frame []byte) {
 	}
 	a := l.arrival
 	id, request, err := c.gw.verifyFirst(frame)
+	if err == nil && a.claims != "" && a.claims != string(id.User.ID) {
+		err = errOtherUser
+	}
 	if err != nil {
 		c.out.Close(c.gw.cfg.Services.Farewell(err, "remote", a.who.Remote))
 		return

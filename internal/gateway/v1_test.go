@@ -155,6 +155,13 @@ func TestLateClientsThatAreRefused(t *testing.T) {
 		refused("no JSON", wire.CloseUnauthenticated, func(c *client) { c.send(`hola`) })
 		refused("a bad token", wire.CloseUnauthenticated, func(c *client) { c.send(`{"type":"auth","token":"x"}`) })
 		refused("too much", wire.CloseTooBig, func(c *client) { c.send(strings.Repeat(" ", authBytes+1)) })
+		other := n.connect("/ws?user_id=2", offerV1)
+		other.send(`{"type":"auth","token":"` + token(t, time.Hour) + `"}`)
+		if f := other.want("error"); f.Code != string(chat.Forbidden) {
+			t.Errorf("another user's token: code %s, want forbidden", f.Code)
+		}
+		other.wantClose(wire.CloseRemoved)
+		other.Close()
 		gone := n.connect("/ws", offerV1)
 		gone.Close()
 	}, func(c *Config) { c.Tokens = tokens(t) })
