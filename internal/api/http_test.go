@@ -166,6 +166,24 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+// A stream whose client has gone ends without an answer, and is nobody's fault.
+func TestCutStream(t *testing.T) {
+	log := new(lines)
+	w := newWorld(t, func(cfg *Config) {
+		cfg.Log = slog.New(slog.NewJSONHandler(log, nil))
+		cfg.Stream = func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) }
+	})
+	resp, err := w.server.Client().Get(w.server.URL + prefix + "/stream?room=r")
+	if err == nil {
+		resp.Body.Close()
+		t.Errorf("the answer is %s, want none", resp.Status)
+	}
+	w.server.Close()
+	if all := log.all(t); len(all) != 0 {
+		t.Errorf("the log is %v, want nothing", all)
+	}
+}
+
 // While the node stops, nothing more is posted; when the store is gone, that
 // is said.
 func TestStopping(t *testing.T) {

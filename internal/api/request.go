@@ -70,10 +70,16 @@ func (a *API) recorded(next http.Handler) http.Handler {
 	})
 }
 
-// serve calls next, and makes an answer of its own if next panics.
+// serve calls next, and makes an answer of its own if next panics. What is
+// followed ends with http.ErrAbortHandler where the client has gone: that is
+// net/http's to take, which cuts the connection.
 func (a *API) serve(next http.Handler, out *response, r *http.Request, rec *record) {
 	defer func() {
-		if p := recover(); p != nil {
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(p)
+		default:
 			a.log.Error("a request panicked", "request_id", rec.id, "panic", p, "stack", string(debug.Stack()))
 			out.status, out.body = 0, nil
 			writeProblem(out, r, fmt.Errorf("panic: %v", p))
