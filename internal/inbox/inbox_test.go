@@ -53,7 +53,7 @@ func TestMessagesAreCounted(t *testing.T) {
 		b, a := w.open(bob), w.open(ana)
 		began := time.Now()
 		w.must(nil, w.post(ana, "plans"))
-		for b.notices == nil {
+		for !b.noticed() {
 			time.Sleep(time.Millisecond)
 		}
 		if took := time.Since(began); took > 50*time.Millisecond {

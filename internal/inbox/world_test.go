@@ -172,6 +172,13 @@ func (s *screen) shown() (rooms map[chat.RoomID]line, notices []chat.Event) {
 	return maps.Clone(s.rooms), notices
 }
 
+// noticed reports whether something has come since the device was asked last.
+func (s *screen) noticed() bool {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	return s.notices != nil
+}
+
 // truth is what a user's devices ought to show.
 func (w *world) truth(by chat.Principal) map[chat.RoomID]line {
 	w.t.Helper()
