@@ -332,9 +332,9 @@ func TestLosingTheCredential(t *testing.T) {
 			for where, tp := range map[string]tape{"v1": v.onV1, "seed": v.onSeed, "the stream": v.stream} {
 				seen, err := tp.until(closing)
 				took := time.Since(answeredAt)
-				var said, end frame
+				var said, end frame // the error is the last thing that is said
 				for _, f := range seen {
-					if end = f; f.Type == "error" {
+					if end = f; f.closed == 0 {
 						said = f
 					}
 				}

@@ -56,9 +56,9 @@ func (d *dialogue) logReceived(room chat.RoomID, user chat.UserID, cmd *wire.Com
 	}
 }
 
-// dismiss ends the connection because of told, which the client is given
-// first. It may be called from any goroutine.
+// dismiss ends the connection because of told, which the client is given with
+// the end, so that no event comes between. It may be called from any goroutine.
 func (d *dialogue) dismiss(told *chat.Error) {
-	d.replies.send(func(b []byte) []byte { return wire.AppendError(b, "", "", told) })
-	d.conn.Close(d.srv.Framing.Close(nil, closeCode(told.Code), string(told.Code)))
+	last := d.replies.text(nil, wire.AppendError(nil, "", "", told))
+	d.conn.Close(d.srv.Framing.Close(last, closeCode(told.Code), string(told.Code)))
 }
