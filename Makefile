@@ -25,9 +25,10 @@ build:
 
 # Everything that must hold, in one line at the end: N passed, N failed. What
 # counts bytes and allocations is left out by the race detector, and so is run
-# once more without it.
+# once more without it. One package at a time (-p 1): several of them measure
+# a server under load, and two at once on two cores make each other late.
 test: test-packages
-	@$(GO) run ./internal/house/summary -race ./... -- ./internal/websocket ./internal/bus/local
+	@$(GO) run ./internal/house/summary -race -p 1 ./... -- ./internal/websocket ./internal/bus/local
 
 # Install what the tests need, if it is missing.
 test-packages:
