@@ -136,7 +136,7 @@ var openRoom = chat.Room{ID: "1", Exists: true, Epoch: epoch, Head: 12, Floor: 1
 
 func helloOf(session string) *Hello {
 	return &Hello{Server: "tertulia/0.2.0", Session: session, User: juan, Rooms: 1000, Heartbeat: 25 * time.Second, ExpiresAt: clock("20:00:00"),
-		Features: []string{"edit", "delete", "history", "presence", "receipts", "typing"}}
+		Features: []string{"edit", "delete", "history", "presence", "receipts", "typing", "inbox"}}
 }
 
 func v1Frames() map[string][]byte {
