@@ -4,9 +4,9 @@ GO ?= go
 BIN := bin/tertulia
 
 # Debian packages that the tests use: a C compiler for the race detector, for
-# the prototype's own clients Python's websockets, a browser and curl, and
-# nginx to stand before a server.
-TEST_PACKAGES := gcc libc6-dev python3-websockets chromium curl nginx-light
+# the prototype's own clients Python's websockets, a browser and curl, nginx to
+# stand before a server, and what a cluster stands on.
+TEST_PACKAGES := gcc libc6-dev python3-websockets chromium curl nginx-light postgresql redis-server
 
 # How long `make fuzz` looks for bad input, for each decoder.
 FUZZTIME ?= 2m

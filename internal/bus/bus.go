@@ -26,6 +26,11 @@ func UserTopic(id chat.UserID) Topic { return Topic("user/" + id) }
 // Handler takes events of one topic. It may be called from several goroutines
 // at once, also from within Publish, so it returns soon, waits for nobody and
 // does not call the bus. It may keep the events; nobody changes them.
+//
+// A call with no events says that some of the topic's may have been lost
+// until just now: who must not miss any looks at the store, soon but not in
+// the call. A bus that cannot hear other nodes says so of every topic once a
+// second until it can, and once more then.
 type Handler func(events []chat.Event)
 
 // Bus carries events from publishers to the subscribers of a topic, on every

@@ -57,13 +57,15 @@ var arrows = map[string][]string{
 		"github.com/alecthomas/kong", "golang.org/x/term", jsonLibrary, jsonTokens},
 
 	// Measuring and testing. They see the server from outside.
-	"internal/bench":         {"golang.org/x/sys/unix"},
-	"internal/crashtest":     {"chat", "client"},
-	"internal/house":         {},
-	"internal/house/summary": {jsonLibrary},
-	"internal/schematest":    {"wire/schema", "github.com/santhosh-tekuri/jsonschema/v6"},
-	"internal/authtest":      {"chat", "internal/auth", "internal/config", "internal/limit", "internal/server", "internal/store", "internal/store/sqlite", "internal/websocket", "wire"},
-	"internal/seedtest":      {"chat", "wire", jsonLibrary, jsonTokens, "github.com/gobwas/ws"},
+	"internal/bench":                {"golang.org/x/sys/unix"},
+	"internal/crashtest":            {"chat", "client"},
+	"internal/house":                {},
+	"internal/services":             {},
+	"internal/services/servicetest": {"internal/services"},
+	"internal/house/summary":        {jsonLibrary},
+	"internal/schematest":           {"wire/schema", "github.com/santhosh-tekuri/jsonschema/v6"},
+	"internal/authtest":             {"chat", "internal/auth", "internal/config", "internal/limit", "internal/server", "internal/store", "internal/store/sqlite", "internal/websocket", "wire"},
+	"internal/seedtest":             {"chat", "wire", jsonLibrary, jsonTokens, "github.com/gobwas/ws"},
 }
 
 const (

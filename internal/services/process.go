@@ -1,0 +1,150 @@
+// Package services starts private PostgreSQL and Redis servers: children of
+// this process on free ports of 127.0.0.1, with everything they write in a
+// folder that they are given. Tests run against them, and so does a cluster
+// that is tried out on one machine.
+//
+// The programs are those of Debian's packages postgresql and redis-server; an
+// error says how to install what is missing. A server dies with the process
+// that started it, however that ends.
+package services
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// startLimit is how long a server may take until it answers; PostgreSQL after
+// a crash replays its log first.
+const startLimit = time.Minute
+
+// Process is one server. Its methods may be called from any goroutine.
+type Process struct {
+	// Addr is where the server listens, through all its restarts.
+	Addr string
+
+	command func() *exec.Cmd
+	ready   func(ctx context.Context) error
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	done chan struct{} // closed when cmd has been waited for
+	log  output
+}
+
+// start runs the command and waits until the server answers.
+func (p *Process) start(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	cmd := p.command()
+	cmd.Stdout, cmd.Stderr = &p.log, &p.log
+	dieWithParent(cmd)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(done) }() // ended by the process; joined by Kill and Close
+	p.cmd, p.done = cmd, done
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	for {
+		err := p.ready(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-done:
+			return fmt.Errorf("%s has ended:\n%s", cmd.Path, p.log.String())
+		case <-ctx.Done():
+			_ = cmd.Process.Kill()
+			<-done
+			return fmt.Errorf("%s does not answer: %w\n%s", cmd.Path, err, p.log.String())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// Kill ends the server, and all its children, as kill -9 does.
+func (p *Process) Kill() { p.end(syscall.SIGKILL) }
+
+// Stop freezes the server (SIGSTOP) until Continue; its sockets stay open. Of
+// a server with children only the parent is frozen.
+func (p *Process) Stop() { p.signal(syscall.SIGSTOP) }
+
+// Continue ends Stop.
+func (p *Process) Continue() { p.signal(syscall.SIGCONT) }
+
+// Restart starts a server that has ended, on the same address and with what it
+// has kept.
+func (p *Process) Restart(ctx context.Context) error { return p.start(ctx) }
+
+// Log returns the last of what the server has written.
+func (p *Process) Log() string { return p.log.String() }
+
+func (p *Process) signal(s os.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = p.cmd.Process.Signal(s)
+}
+
+// end sends a signal that ends the server, and waits for that.
+func (p *Process) end(s os.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return
+	}
+	_ = p.cmd.Process.Signal(s)
+	select {
+	case <-p.done:
+	case <-time.After(10 * time.Second):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+// freeAddr returns an address of 127.0.0.1 on which nobody listens.
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// missing is the error for a program that is not installed.
+func missing(program, debian string) error {
+	return errors.New(program + " is not installed: apt-get install -y --no-install-recommends " + debian)
+}
+
+// outputBytes is how much is kept of what a server writes.
+const outputBytes = 64 << 10
+
+// output keeps the end of what is written to it.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.buf.Len() > outputBytes {
+		o.buf.Next(o.buf.Len() - outputBytes/2)
+	}
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}

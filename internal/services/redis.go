@@ -1,0 +1,182 @@
+package services
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Redis is one Redis server that keeps nothing on disk.
+type Redis struct{ Process }
+
+// StartRedis starts a server that works in dir, which is made if missing.
+// settings are lines of redis.conf such as "requirepass secret".
+func StartRedis(ctx context.Context, dir string, settings ...string) (*Redis, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	_, port, _ := net.SplitHostPort(addr)
+	return startRedis(ctx, dir, addr, append([]string{"port " + port}, settings...))
+}
+
+// StartRedisTLS is StartRedis with a server that speaks TLS and nothing else.
+// cert and key are files of PEM; clients need no certificate.
+func StartRedisTLS(ctx context.Context, dir, cert, key string, settings ...string) (*Redis, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	_, port, _ := net.SplitHostPort(addr)
+	return startRedis(ctx, dir, addr, append([]string{"port 0", "tls-port " + port, "tls-cert-file " + cert, "tls-key-file " + key,
+		"tls-ca-cert-file " + cert, "tls-auth-clients no"}, settings...))
+}
+
+func startRedis(ctx context.Context, dir, addr string, settings []string) (*Redis, error) {
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, missing("redis-server", "redis-server")
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	lines := append([]string{"bind 127.0.0.1", "dir " + dir, `save ""`, "appendonly no", "daemonize no"}, settings...)
+	path := filepath.Join(dir, "redis.conf")
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	r := &Redis{Process{
+		Addr: addr,
+		command: func() *exec.Cmd {
+			cmd := exec.Command(program, path)
+			cmd.Dir = dir
+			return cmd
+		},
+		ready: func(ctx context.Context) error {
+			nc, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)
+			if err != nil {
+				return err
+			}
+			return nc.Close()
+		},
+	}}
+	return r, r.start(ctx)
+}
+
+// Close ends the server in an orderly way.
+func (r *Redis) Close() { r.end(syscall.SIGTERM) }
+
+// clusterSlots is the number of hash slots of every Redis Cluster.
+const clusterSlots = 16384
+
+// StartRedisCluster starts a Redis Cluster of three masters without replicas
+// and waits until each of them says that the cluster is whole. The servers
+// need no password.
+func StartRedisCluster(ctx context.Context, dir string, settings ...string) ([]*Redis, error) {
+	const masters = 3
+	var links [masters]string
+	var nodes []*Redis
+	stop := func(err error) ([]*Redis, error) {
+		for _, n := range nodes {
+			n.Close()
+		}
+		return nil, err
+	}
+	for i := range masters {
+		link, err := freeAddr() // between the masters; by default the port and 10,000, which may be none
+		if err != nil {
+			return stop(err)
+		}
+		_, links[i], _ = net.SplitHostPort(link)
+		// A failed master takes its own slots with it and no others.
+		lines := append([]string{"cluster-enabled yes", "cluster-port " + links[i], "cluster-node-timeout 2000", "cluster-require-full-coverage no"}, settings...)
+		n, err := StartRedis(ctx, filepath.Join(dir, fmt.Sprint(i)), lines...)
+		if err != nil {
+			return stop(err)
+		}
+		nodes = append(nodes, n)
+	}
+	for i, n := range nodes {
+		_, port, _ := net.SplitHostPort(n.Addr)
+		from, to := i*clusterSlots/masters, (i+1)*clusterSlots/masters-1
+		if _, err := n.ask(ctx, fmt.Sprintf("CLUSTER ADDSLOTSRANGE %d %d", from, to)); err != nil {
+			return stop(err)
+		}
+		if i == 0 {
+			continue
+		}
+		if _, err := nodes[0].ask(ctx, "CLUSTER MEET 127.0.0.1 "+port+" "+links[i]); err != nil {
+			return stop(err)
+		}
+	}
+	for _, n := range nodes {
+		if err := n.awaitCluster(ctx, masters); err != nil {
+			return stop(err)
+		}
+	}
+	return nodes, nil
+}
+
+// awaitCluster waits until the node knows all masters and their slots.
+func (r *Redis) awaitCluster(ctx context.Context, masters int) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	for {
+		info, err := r.ask(ctx, "CLUSTER INFO")
+		if err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_size:%d\r\n", masters)) &&
+			strings.Contains(info, fmt.Sprintf("cluster_slots_ok:%d\r\n", clusterSlots)) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(errors.New("the Redis Cluster did not come together: "+info), err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// ask sends one inline command over a connection of its own and returns the
+// answer, which is a simple or a bulk string.
+func (r *Redis) ask(ctx context.Context, command string) (string, error) {
+	nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", r.Addr)
+	if err != nil {
+		return "", err
+	}
+	defer nc.Close()
+	_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := fmt.Fprintf(nc, "%s\r\n", command); err != nil {
+		return "", err
+	}
+	in := bufio.NewReader(nc)
+	head, err := in.ReadString('\n')
+	if err != nil {
+		return "", err
+	}
+	if head[0] == '-' {
+		return "", fmt.Errorf("%s: %s", command, strings.TrimSpace(head))
+	}
+	var size int
+	if _, err := fmt.Sscanf(head, "$%d", &size); err != nil || size < 0 {
+		return head, nil // a simple string, or the bulk string that is none
+	}
+	text := make([]byte, size)
+	for n := 0; n < size; {
+		m, err := in.Read(text[n:])
+		if err != nil {
+			return "", err
+		}
+		n += m
+	}
+	return string(text), nil
+}

@@ -1,0 +1,111 @@
+package services
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// folder is one into which the user of PostgreSQL may look.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tertulia-services")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestPostgresIsKilledAndComesBack(t *testing.T) {
+	p, err := StartPostgres(t.Context(), filepath.Join(folder(t), "pg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := p.CreateDatabase(t.Context(), "one"); err != nil {
+		t.Fatal(err)
+	}
+	p.Kill()
+	if _, err := p.CreateDatabase(t.Context(), "two"); err == nil {
+		t.Error("a database was made by a server that was killed")
+	}
+	if err := p.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.CreateDatabase(t.Context(), "one"); err == nil || !strings.Contains(err.Error(), "already exists") {
+		t.Errorf("the database made before the kill: %v, want that it exists", err)
+	}
+	if url := p.URL("one"); !strings.HasPrefix(url, "postgres://tertulia:") || !strings.Contains(url, p.Addr+"/one") {
+		t.Errorf("URL = %s", url)
+	}
+}
+
+func TestRedisIsFrozenKilledAndComesBack(t *testing.T) {
+	r, err := StartRedis(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got, err := r.ask(t.Context(), "SET a 1"); err != nil || got != "+OK\r\n" {
+		t.Errorf("SET = %q, %v, want OK", got, err)
+	}
+	r.Stop()
+	answered := make(chan error, 1)
+	go func() { _, err := r.ask(t.Context(), "PING"); answered <- err }()
+	select {
+	case err := <-answered:
+		t.Errorf("a frozen server answers: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	r.Continue()
+	if err := <-answered; err != nil {
+		t.Errorf("after Continue: %v", err)
+	}
+	r.Kill()
+	if err := r.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.ask(t.Context(), "GET a"); err != nil || got != "$-1\r\n" {
+		t.Errorf("GET = %q, %v, want nothing: it keeps nothing on disk", got, err)
+	}
+}
+
+func TestRedisCluster(t *testing.T) {
+	nodes, err := StartRedisCluster(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes {
+		defer n.Close()
+	}
+	moved := 0
+	for _, n := range nodes {
+		switch _, err := n.ask(t.Context(), "SET a 1"); {
+		case err == nil:
+		case strings.Contains(err.Error(), "MOVED"):
+			moved++
+		default:
+			t.Error(err)
+		}
+	}
+	if moved != len(nodes)-1 {
+		t.Errorf("%d of %d masters do not have the key, want all but one", moved, len(nodes))
+	}
+}
+
+func TestWhatIsMissingIsSaid(t *testing.T) {
+	t.Setenv("PATH", "/nowhere")
+	if _, err := StartRedis(t.Context(), t.TempDir()); err == nil || !strings.Contains(err.Error(), "apt-get install -y --no-install-recommends redis-server") {
+		t.Errorf("StartRedis = %v, want the command that installs it", err)
+	}
+}
