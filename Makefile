@@ -23,12 +23,18 @@ run: build
 build:
 	@$(GO) build -trimpath -o $(BIN) ./cmd/tertulia
 
+# Packages whose tests load a server, and measure it. They are tested one at a
+# time (-p 1), because two at once on two cores make each other late.
+LOADED := client cmd/tertulia $(addprefix internal/,api authtest crashtest gateway hub inbox seedtest server session)
+
 # Everything that must hold, in one line at the end: N passed, N failed. What
 # counts bytes and allocations is left out by the race detector, and so is run
-# once more without it. One package at a time (-p 1): several of them measure
-# a server under load, and two at once on two cores make each other late.
+# once more without it.
 test: test-packages
-	@$(GO) run ./internal/house/summary -race -p 1 ./... -- ./internal/websocket ./internal/bus/local
+	@$(GO) run ./internal/house/summary \
+		-race $(filter-out $(addprefix tertulia/,$(LOADED)),$(shell $(GO) list ./...)) -- \
+		-race -p 1 $(addprefix ./,$(LOADED)) -- \
+		./internal/websocket ./internal/bus/local
 
 # Install what the tests need, if it is missing.
 test-packages:

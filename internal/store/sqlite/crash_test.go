@@ -27,6 +27,7 @@ type crash struct {
 // returned must be there, the batch under way wholly or not at all, and seqs
 // without a hole.
 func TestPowerLoss(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	load := rand.New(rand.NewPCG(seed, 0))
@@ -44,6 +45,7 @@ func TestPowerLoss(t *testing.T) {
 // What events change is changed with them: after a power loss the message, the
 // members and the settings are what the log says.
 func TestPowerLossKeepsStateAndLogTogether(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rows := make([][]store.Append, 40)
@@ -198,6 +200,7 @@ const childFolder = "TERTULIA_TEST_FOLDER"
 // TestKill kills a process that appends, again and again on the same folder.
 // Everything that it said was stored must be there.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	const rounds = 30
 	dir := t.TempDir()
 	var acked []string

@@ -36,6 +36,7 @@ func Run(t *testing.T, f Factory) {
 	t.Helper()
 	for _, c := range slices.Concat(appendCases, changeCases, conditionCases, roomCases, memberCases, markCases, readCases, directoryCases, trimCases, accountCases, lifeCases) {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // each on a store of its own
 			w := &world{tb: t, t: t, factory: f, s: f.Open(t)}
 			defer func() { w.close() }()
 			c.run(w)
