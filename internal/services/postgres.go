@@ -94,13 +94,23 @@ func (p *Postgres) URL(database string) string {
 
 // CreateDatabase makes an empty database and returns its URL.
 func (p *Postgres) CreateDatabase(ctx context.Context, name string) (string, error) {
+	return p.URL(name), p.run(ctx, "createdb", name)
+}
+
+// Execute runs one statement of SQL in a database, as its superuser.
+func (p *Postgres) Execute(ctx context.Context, database, statement string) error {
+	return p.run(ctx, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement, database)
+}
+
+// run runs one of PostgreSQL's own clients.
+func (p *Postgres) run(ctx context.Context, program string, args ...string) error {
 	host, port, _ := net.SplitHostPort(p.Addr)
-	cmd := exec.CommandContext(ctx, filepath.Join(p.bin, "createdb"), "-h", host, "-p", port, "-U", superuser, name)
+	cmd := exec.CommandContext(ctx, filepath.Join(p.bin, program), append([]string{"-h", host, "-p", port, "-U", superuser}, args...)...)
 	cmd.Env = append(os.Environ(), "PGPASSWORD="+p.password)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("createdb: %w\n%s", err, out)
+		return fmt.Errorf("%s: %w\n%s", program, err, out)
 	}
-	return p.URL(name), nil
+	return nil
 }
 
 // Close ends the server in an orderly way (a fast shutdown).

@@ -110,13 +110,13 @@ func StartRedisCluster(ctx context.Context, dir string, settings ...string) ([]*
 	for i, n := range nodes {
 		_, port, _ := net.SplitHostPort(n.Addr)
 		from, to := i*clusterSlots/masters, (i+1)*clusterSlots/masters-1
-		if _, err := n.ask(ctx, fmt.Sprintf("CLUSTER ADDSLOTSRANGE %d %d", from, to)); err != nil {
+		if _, err := n.Command(ctx, fmt.Sprintf("CLUSTER ADDSLOTSRANGE %d %d", from, to)); err != nil {
 			return stop(err)
 		}
 		if i == 0 {
 			continue
 		}
-		if _, err := nodes[0].ask(ctx, "CLUSTER MEET 127.0.0.1 "+port+" "+links[i]); err != nil {
+		if _, err := nodes[0].Command(ctx, "CLUSTER MEET 127.0.0.1 "+port+" "+links[i]); err != nil {
 			return stop(err)
 		}
 	}
@@ -133,7 +133,7 @@ func (r *Redis) awaitCluster(ctx context.Context, masters int) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	for {
-		info, err := r.ask(ctx, "CLUSTER INFO")
+		info, err := r.Command(ctx, "CLUSTER INFO")
 		if err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_size:%d\r\n", masters)) &&
 			strings.Contains(info, fmt.Sprintf("cluster_slots_ok:%d\r\n", clusterSlots)) {
 			return nil
@@ -146,9 +146,9 @@ func (r *Redis) awaitCluster(ctx context.Context, masters int) error {
 	}
 }
 
-// ask sends one inline command over a connection of its own and returns the
-// answer, which is a simple or a bulk string.
-func (r *Redis) ask(ctx context.Context, command string) (string, error) {
+// Command sends one inline command over a connection of its own and returns the
+// answer, which is a simple or a bulk string. The server has no password.
+func (r *Redis) Command(ctx context.Context, command string) (string, error) {
 	nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", r.Addr)
 	if err != nil {
 		return "", err

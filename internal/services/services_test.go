@@ -35,6 +35,12 @@ func TestPostgresIsKilledAndComesBack(t *testing.T) {
 	if _, err := p.CreateDatabase(t.Context(), "one"); err != nil {
 		t.Fatal(err)
 	}
+	if err := p.Execute(t.Context(), "one", "create table t (n int)"); err != nil {
+		t.Error(err)
+	}
+	if err := p.Execute(t.Context(), "one", "select nothing"); err == nil {
+		t.Error("a wrong statement was executed, want an error")
+	}
 	p.Kill()
 	if _, err := p.CreateDatabase(t.Context(), "two"); err == nil {
 		t.Error("a database was made by a server that was killed")
@@ -56,12 +62,12 @@ func TestRedisIsFrozenKilledAndComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if got, err := r.ask(t.Context(), "SET a 1"); err != nil || got != "+OK\r\n" {
+	if got, err := r.Command(t.Context(), "SET a 1"); err != nil || got != "+OK\r\n" {
 		t.Errorf("SET = %q, %v, want OK", got, err)
 	}
 	r.Stop()
 	answered := make(chan error, 1)
-	go func() { _, err := r.ask(t.Context(), "PING"); answered <- err }()
+	go func() { _, err := r.Command(t.Context(), "PING"); answered <- err }()
 	select {
 	case err := <-answered:
 		t.Errorf("a frozen server answers: %v", err)
@@ -75,7 +81,7 @@ func TestRedisIsFrozenKilledAndComesBack(t *testing.T) {
 	if err := r.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := r.ask(t.Context(), "GET a"); err != nil || got != "$-1\r\n" {
+	if got, err := r.Command(t.Context(), "GET a"); err != nil || got != "$-1\r\n" {
 		t.Errorf("GET = %q, %v, want nothing: it keeps nothing on disk", got, err)
 	}
 }
@@ -90,7 +96,7 @@ func TestRedisCluster(t *testing.T) {
 	}
 	moved := 0
 	for _, n := range nodes {
-		switch _, err := n.ask(t.Context(), "SET a 1"); {
+		switch _, err := n.Command(t.Context(), "SET a 1"); {
 		case err == nil:
 		case strings.Contains(err.Error(), "MOVED"):
 			moved++
