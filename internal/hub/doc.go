@@ -19,6 +19,8 @@
 //     doubles or swaps. If that cannot be kept up the connection is closed
 //     with a resumable code; nothing is skipped in silence. Events that were
 //     trimmed before a reader had taken them are told by [Dialect.Gap].
+//   - Of what the bus says that it may have lost, a reader is given what there
+//     was at most 2 s later, if the store answers.
 //   - A reply queued before an event was published is written before that
 //     event: a loop first notes the heads of the feeds, then takes the waiting
 //     replies, and writes up to the noted heads.

@@ -54,9 +54,12 @@ type Feed struct {
 	passing passing
 	held    []*chat.Event // durable events beyond next, in no order
 	filling bool          // one goroutine reads what is missing
-	closed  bool
-	gap     *time.Timer
-	subs    [][]*Sub // by loop, from Attach on
+	// disputed is a seq that an event has come for whose tag is another than
+	// the tail's; 0 if none.
+	disputed uint64
+	closed   bool
+	gap      *time.Timer
+	subs     [][]*Sub // by loop, from Attach on
 }
 
 // view is what one loop has noted of a feed for one pass.
@@ -144,8 +147,14 @@ func (f *Feed) close() {
 }
 
 // take is the feed's bus handler: it puts what comes in order and wakes the
-// loops. It never waits.
+// loops. It never waits. Without events, some may have been lost.
 func (f *Feed) take(events []chat.Event) {
+	if len(events) == 0 {
+		if f.room != "" { // a user's topic has no log to look at
+			f.hub.doubt(f)
+		}
+		return
+	}
 	f.mu.Lock()
 	changed, next := false, f.next
 	for i := range events {
@@ -163,6 +172,8 @@ func (f *Feed) take(events []chat.Event) {
 			changed = true
 		case e.Seq > f.next:
 			f.hold(e)
+		default:
+			f.dispute(e.Seq, e.Tag)
 		}
 	}
 	if f.takeHeld() {
@@ -305,7 +316,9 @@ func (f *Feed) takeHeld() (changed bool) {
 		kept := f.held[:0]
 		for _, e := range f.held {
 			switch {
-			case e.Epoch != f.epoch || e.Seq < f.next:
+			case e.Epoch != f.epoch:
+			case e.Seq < f.next:
+				f.dispute(e.Seq, e.Tag)
 			case e.Seq == f.next:
 				f.append(e)
 				changed, again = true, true
@@ -353,23 +366,19 @@ func (f *Feed) fill() {
 // only goroutine of its feed that does so.
 func (f *Feed) readGap() {
 	for {
-		f.mu.Lock()
-		after := f.next - 1
-		f.mu.Unlock()
-		ctx, cancel := context.WithTimeout(f.hub.ctx, openTimeout)
-		page, err := f.hub.cfg.Log.After(ctx, f.room, after, gapLimit)
-		cancel()
+		after := f.head()
+		page, err := f.readOn(after)
 		if err != nil && f.hub.ctx.Err() == nil {
 			f.hub.cfg.Logger.Warn("read a gap", "room_id", f.room, "after", after, "error", err)
 		}
-		more := err == nil && len(page.Events) > 0
-		if more {
+		forked := err == nil && f.forks(&page)
+		if err == nil && !forked && len(page.Events) > 0 {
 			f.take(page.Events)
 		}
 		f.mu.Lock()
 		// What the log has now does not follow what the feed has.
-		rewritten := more && f.next == after+1
-		over := !more || rewritten || f.next > page.Room.Head
+		rewritten := forked || err == nil && page.Room.Head > after && f.next == after+1
+		over := err != nil || rewritten || f.next > page.Room.Head
 		if over {
 			f.filling = false
 			f.active.Store(true)
@@ -386,6 +395,27 @@ func (f *Feed) readGap() {
 			return
 		}
 	}
+}
+
+// readOn reads a page of the log from the event at the feed's head on, which
+// shows whether it is the log that the feed has read so far. Two events of the
+// longest kind fit into a page.
+func (f *Feed) readOn(head uint64) (store.Page, error) {
+	ctx, cancel := context.WithTimeout(f.hub.ctx, openTimeout)
+	defer cancel()
+	return f.hub.cfg.Log.After(ctx, f.room, max(head, 1)-1, gapLimit)
+}
+
+// forks reports whether a page has another event where the feed has one.
+func (f *Feed) forks(p *store.Page) bool {
+	if len(p.Events) == 0 {
+		return false
+	}
+	first := &p.Events[0]
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	tag, ok := f.tail.tag(first.Seq)
+	return ok && (first.Epoch != f.epoch || first.Tag != tag)
 }
 
 // changeCount returns how many changes of its log the feed has taken.

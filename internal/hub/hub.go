@@ -78,6 +78,8 @@ type Hub struct {
 	pagesMu sync.Mutex
 	pages   pages
 
+	doubts doubts
+
 	mu    sync.Mutex
 	feeds map[bus.Topic]*Feed
 	idle  int // feeds without a subscriber
@@ -102,6 +104,7 @@ func New(cfg Config) *Hub {
 		feeds:  make(map[bus.Topic]*Feed),
 		reads:  make(chan struct{}, pageReads),
 		pages:  make(pages),
+		doubts: newDoubts(),
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	for i := range cfg.Loops {
@@ -155,6 +158,7 @@ func (h *Hub) feed(topic bus.Topic, id chat.RoomID) (*Feed, error) {
 		h.feeds[topic] = f
 	} else if f.refs == 0 {
 		h.idle--
+		f.active.Store(true) // nobody has looked since
 	}
 	f.refs++
 	h.mu.Unlock()
@@ -202,21 +206,22 @@ func (h *Hub) spawn(fn func()) bool {
 	return true
 }
 
-// quietEvery is how many ticks of HeadCheck pass between two looks at quiet
-// rooms.
-const quietEvery = 5
-
-// tend closes feeds that nobody reads and looks for lost last events.
+// tend closes feeds that nobody reads and looks for lost events: of the feeds
+// in doubt soon, of the others every now and then. It is the only goroutine
+// that compares, so one look at the store is under way at most.
 func (h *Hub) tend() {
 	tick := time.NewTicker(h.cfg.HeadCheck)
 	defer tick.Stop()
-	for round := 0; ; round++ {
+	rounds := rounds{every: h.cfg.HeadCheck, last: time.Now()}
+	for {
 		select {
 		case <-h.ctx.Done():
 			return
+		case <-h.doubts.wake:
+			h.settleDoubts()
 		case <-tick.C:
 			h.closeIdle()
-			h.checkHeads(round%quietEvery == 0)
+			h.checkHeads(rounds.all(time.Now()))
 			h.releasePassing()
 		}
 	}
@@ -248,54 +253,5 @@ func (h *Hub) closeIdle() {
 	h.mu.Unlock()
 	for _, f := range closing {
 		f.close()
-	}
-}
-
-// headPage is how many rooms one look at the store compares.
-const headPage = 1000
-
-// checkHeads compares feeds with the store and lets those that are behind
-// read what they lack: idea 4 of the design, "a periodic check finds a lost
-// last event". all includes rooms in which nothing has happened lately.
-func (h *Hub) checkHeads(all bool) {
-	known := make(map[chat.RoomID]*Feed)
-	h.mu.Lock()
-	for _, f := range h.feeds {
-		if f.refs > 0 && f.room != "" && f.isReady() && (f.active.Swap(false) || all) {
-			known[f.room] = f
-		}
-	}
-	h.mu.Unlock()
-	page := make([]chat.RoomID, 0, min(len(known), headPage))
-	for id := range known {
-		if page = append(page, id); len(page) == headPage {
-			h.compareHeads(page, known)
-			page = page[:0]
-		}
-	}
-	h.compareHeads(page, known)
-}
-
-// compareHeads asks the store for the heads of one page of rooms.
-func (h *Hub) compareHeads(ids []chat.RoomID, feeds map[chat.RoomID]*Feed) {
-	if len(ids) == 0 || h.ctx.Err() != nil {
-		return
-	}
-	before := make(map[chat.RoomID]uint64, len(ids))
-	for _, id := range ids {
-		before[id] = feeds[id].head()
-	}
-	rooms, err := h.cfg.Log.Heads(h.ctx, ids)
-	if err != nil {
-		for _, id := range ids {
-			feeds[id].active.Store(true) // look again next time
-		}
-		if h.ctx.Err() == nil {
-			h.cfg.Logger.Warn("compare rooms with the store", "error", err)
-		}
-		return
-	}
-	for _, room := range rooms {
-		feeds[room.ID].compare(room, before[room.ID])
 	}
 }
