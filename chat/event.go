@@ -51,6 +51,9 @@ const (
 	// [RoomChangedBody]. Version orders the two kinds of one user.
 	KindUnread
 	KindRoomChanged
+	// KindAccountChanged is passing, between nodes only: the account of Subject
+	// was made or changed.
+	KindAccountChanged
 )
 
 // Durable reports whether events of this kind are stored in the room's log.

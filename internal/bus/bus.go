@@ -23,6 +23,11 @@ func RoomTopic(id chat.RoomID) Topic { return Topic("room/" + id) }
 // UserTopic carries what concerns one user on every node.
 func UserTopic(id chat.UserID) Topic { return Topic("user/" + id) }
 
+// RightsTopic carries, on every node, what takes rights away: changed accounts
+// (chat.KindAccountChanged), and the events of rooms by which somebody may do
+// less than before. Nodes remember who may do what for a moment.
+const RightsTopic Topic = "rights"
+
 // Handler takes events of one topic. It may be called from several goroutines
 // at once, also from within Publish, so it returns soon, waits for nobody and
 // does not call the bus. It may keep the events; nobody changes them.

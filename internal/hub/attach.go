@@ -92,6 +92,9 @@ type AttachOptions struct {
 type Attached struct {
 	Epoch string
 	Head  uint64
+	// Since is a seq up to Head after which nobody was banned and the room's
+	// settings were not changed.
+	Since uint64
 	// Cursor is where delivery begins: After if that is continued, else right
 	// after Head.
 	Cursor chat.Cursor
@@ -191,6 +194,7 @@ func (f *Feed) attach(ctx context.Context, s *Sub, opt AttachOptions) (Attached,
 	at := Attached{
 		Epoch:  f.epoch,
 		Head:   head,
+		Since:  f.changed,
 		Cursor: chat.Cursor{Epoch: f.epoch, Seq: head},
 		Gap:    gap,
 	}

@@ -53,6 +53,7 @@ type Feed struct {
 	changes changes
 	passing passing
 	held    []*chat.Event // durable events beyond next, in no order
+	changed uint64        // the last seq that may be of a ban or of settings
 	filling bool          // one goroutine reads what is missing
 	// disputed is a seq that an event has come for whose tag is another than
 	// the tail's; 0 if none.
@@ -128,6 +129,7 @@ func (f *Feed) open() {
 			f.add(&page.Events[i])
 		}
 	}
+	f.changed = f.next - 1
 	f.takeHeld()
 	f.active.Store(true) // a held event may have been dropped: look again soon
 }
@@ -220,6 +222,10 @@ func (f *Feed) append(e *chat.Event) {
 		f.endMember(e.Subject, e.Seq)
 	case chat.KindMemberAdded:
 		f.readmit(e.Subject)
+	}
+	switch e.Kind {
+	case chat.KindMemberBanned, chat.KindRoomUpdated, chat.KindRoomCreated:
+		f.changed = e.Seq
 	}
 	f.add(e)
 	f.active.Store(true)

@@ -27,6 +27,7 @@ func (s *Service) putAccount(ctx context.Context, a chat.Account) (chat.Account,
 		return chat.Account{}, s.unwritten("an account", err)
 	}
 	s.admissions.set(got.ID, got.Disabled)
+	s.bus.Publish(bus.RightsTopic, []chat.Event{{Kind: chat.KindAccountChanged, Subject: got.ID, At: time.Now().UTC()}})
 	if got.Disabled {
 		s.endSessions(got.ID, "")
 	}

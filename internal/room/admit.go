@@ -43,24 +43,38 @@ func (s *Service) readAdmission(ctx context.Context, id chat.UserID) (disabled b
 	return a.Disabled, nil
 }
 
-// maxAdmissions bounds each half of what admissions remembers: some 4 MB.
-const maxAdmissions = 1 << 15
+const (
+	// maxAdmissions bounds each half of what admissions remembers: some 4 MB.
+	maxAdmissions = 1 << 15
+	// admissionsFor is how long an account is remembered at least, and twice
+	// that at most: a change on another node that the bus has lost counts here
+	// after 10 s (docs/protocol.md §20).
+	admissionsFor = 5 * time.Second
+)
 
-// admissions remembers of users whether their accounts are disabled, so that
-// a post need not ask. What has not been put in for a while is forgotten, a
-// half at a time. Accounts change by [Service.PutAccount] alone, which tells.
+// admissions remembers of users for a moment whether their accounts are
+// disabled, so that a post need not ask. Accounts change by
+// [Service.PutAccount] alone, which tells this node at once and the others by
+// bus.RightsTopic.
 type admissions struct {
 	mu         sync.RWMutex
 	young, old map[chat.UserID]bool
-	changes    uint64 // counts set
+	turnedAt   time.Time
+	changes    uint64 // counts set, forget and clear
 }
 
-func newAdmissions() admissions { return admissions{young: make(map[chat.UserID]bool)} }
+func newAdmissions() admissions {
+	return admissions{young: make(map[chat.UserID]bool), turnedAt: time.Now()}
+}
 
 func (a *admissions) of(id chat.UserID) (disabled, known bool) {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	if disabled, known = a.young[id]; !known {
+	age := time.Since(a.turnedAt) // of what is young, at most; the old is one turn older
+	if age < 2*admissionsFor {
+		disabled, known = a.young[id]
+	}
+	if !known && age < admissionsFor {
 		disabled, known = a.old[id]
 	}
 	return disabled, known
@@ -91,10 +105,33 @@ func (a *admissions) set(id chat.UserID, disabled bool) {
 	a.put(id, disabled)
 }
 
+// forget has an account be read again.
+func (a *admissions) forget(id chat.UserID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.changes++
+	delete(a.young, id)
+	delete(a.old, id)
+}
+
+// clear has all accounts be read again.
+func (a *admissions) clear() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.changes++
+	clear(a.young)
+	a.old = nil
+}
+
 // put is called with mu held.
 func (a *admissions) put(id chat.UserID, disabled bool) {
-	if len(a.young) >= maxAdmissions {
-		a.old, a.young = a.young, make(map[chat.UserID]bool)
+	age := time.Since(a.turnedAt)
+	if age >= admissionsFor || len(a.young) >= maxAdmissions {
+		a.old = a.young
+		if age >= 2*admissionsFor {
+			a.old = nil
+		}
+		a.young, a.turnedAt = make(map[chat.UserID]bool), time.Now()
 	}
 	a.young[id] = disabled
 }

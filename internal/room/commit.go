@@ -32,7 +32,7 @@ func (l *lane) commit(b *batch) {
 	l.resume()
 	switch {
 	case err == nil:
-		l.writers.notice(results)
+		l.forgetRights(results)
 		l.answer(b, results)
 		l.settle(b)
 		l.logStored(b, results)

@@ -16,6 +16,7 @@ type lane struct {
 	store    store.Appender
 	explain  func(*store.Append, error) error
 	writers  *writers
+	opens    *opens
 	log      *slog.Logger
 	counts   *Counts
 	broken   func(error)
@@ -43,6 +44,7 @@ func newLane(ctx context.Context, cfg Config, s *Service) *lane {
 		store:    cfg.Store,
 		explain:  s.explain,
 		writers:  &s.writers,
+		opens:    &s.opens,
 		log:      cfg.Log,
 		counts:   s.counts,
 		broken:   s.broken,

@@ -39,6 +39,7 @@ var matrixCodes = map[byte]chat.Code{
 // room is the member's and the victim's; to the others it does not exist.
 var matrix = map[string][]string{
 	"Room":        {"........F", "........F", "N....BN.F", "NN.NNNN.F", "........F", "NNNNNNNNF"},
+	"EnterAt":     {".....B..F", "FF...BF.F", "NF...BN.F", "NN.NNNN.F", "FF...BF.F", "NNNNNNNNF"},
 	"Enter":       {".....B..F", "FF...BF.F", "NF...BN.F", "NN.NNNN.F", "FF...BF.F", "NNNNNNNNF"},
 	"History":     {".....B..F", "FF...BF.F", "NF...BN.F", "NN.NNNN.F", "FF...BF.F", "NNNNNNNNF"},
 	"Message":     {".....B..F", "FF...BF.F", "NF...BN.F", "NN.NNNN.F", "FF...BF.F", "NNNNNNNNF"},
@@ -90,7 +91,10 @@ func (c *cell) user(name string) chat.User {
 }
 
 var calls = map[string]func(*cell) error{
-	"Room":    func(c *cell) error { _, err := c.s.Room(c.t.Context(), c.by, c.room); return err },
+	"Room": func(c *cell) error { _, err := c.s.Room(c.t.Context(), c.by, c.room); return err },
+	"EnterAt": func(c *cell) error {
+		return c.s.EnterAt(c.t.Context(), c.by, c.room, c.s.Log().Epoch(), 0)
+	},
 	"Enter":   func(c *cell) error { _, err := c.s.Enter(c.t.Context(), c.by, c.room); return err },
 	"History": func(c *cell) error { _, err := c.s.History(c.t.Context(), c.by, c.room, Range{Limit: 10}); return err },
 	"Message": func(c *cell) error { _, err := c.s.Message(c.t.Context(), c.by, c.room, c.message); return err },

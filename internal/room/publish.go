@@ -54,6 +54,7 @@ func (p *publisher) publish(results []store.Result) {
 		events := p.runs[i].inOrder()
 		p.bus.Publish(bus.RoomTopic(p.runs[i].room), events)
 		p.tellSubjects(events)
+		p.tellNodes(events)
 	}
 	clear(p.index)
 	clear(p.runs)
@@ -66,6 +67,15 @@ func (p *publisher) tellSubjects(events []chat.Event) {
 	for i := range events {
 		if e := &events[i]; e.Kind.Membership() {
 			p.bus.Publish(bus.UserTopic(e.Subject), []chat.Event{*e})
+		}
+	}
+}
+
+// tellNodes publishes to all nodes the events after which somebody may do less.
+func (p *publisher) tellNodes(events []chat.Event) {
+	for i := range events {
+		if lessens(&events[i]) {
+			p.bus.Publish(bus.RightsTopic, []chat.Event{events[i]})
 		}
 	}
 }

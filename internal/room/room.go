@@ -87,6 +87,8 @@ type Service struct {
 
 	admissions admissions
 	writers    writers
+	opens      opens
+	heed       heed
 
 	// halt ends the context of the lanes: no batch is begun afterwards.
 	halt context.CancelFunc
@@ -127,6 +129,7 @@ func New(cfg Config) *Service {
 	for i := range s.lanes {
 		s.lanes[i] = newLane(ctx, cfg, s)
 	}
+	s.listen()
 	for _, l := range s.lanes {
 		go l.run()
 	}
@@ -160,6 +163,7 @@ func (s *Service) Drain(ctx context.Context) error {
 func (s *Service) Close() error {
 	s.refuse(errShuttingDown)
 	s.halt()
+	s.deafen()
 	s.marks.end()
 	<-s.janitor.ended
 	for _, l := range s.lanes {

@@ -7,7 +7,6 @@ import (
 
 	"tertulia/chat"
 	"tertulia/internal/bus"
-	"tertulia/internal/store"
 )
 
 // Typing tells the others that the principal types or has stopped. Who may
@@ -16,7 +15,7 @@ import (
 //
 // Whoever has entered the room lately, or typed in it, is not looked up again
 // for 5 to 10 s; a change of its standing, or of the room's settings, ends
-// that at once.
+// that at once, on another node as soon as the bus carries it.
 func (s *Service) Typing(ctx context.Context, by chat.Principal, id chat.RoomID, on bool) error {
 	if by.User.ID == "" {
 		return errNobody
@@ -99,20 +98,21 @@ func (w *writers) turn() {
 	w.turnedAt = now
 }
 
-// notice forgets what the events of a batch may have changed, before anybody
-// is told that they are stored.
-func (w *writers) notice(results []store.Result) {
-	for i := range results {
-		switch e := &results[i].Event; {
-		case e.Kind.Membership():
-			w.mu.Lock()
-			delete(w.young, writer{e.Room, e.Subject})
-			delete(w.old, writer{e.Room, e.Subject})
-			w.mu.Unlock()
-		case e.Kind == chat.KindRoomUpdated || e.Kind == chat.KindRoomCreated:
-			w.mu.Lock()
-			w.young, w.old = nil, nil
-			w.mu.Unlock()
-		}
+// notice forgets what an event may have changed.
+func (w *writers) notice(e *chat.Event) {
+	switch {
+	case e.Kind.Membership():
+		w.mu.Lock()
+		delete(w.young, writer{e.Room, e.Subject})
+		delete(w.old, writer{e.Room, e.Subject})
+		w.mu.Unlock()
+	case e.Kind == chat.KindRoomUpdated || e.Kind == chat.KindRoomCreated:
+		w.clear()
 	}
+}
+
+func (w *writers) clear() {
+	w.mu.Lock()
+	w.young, w.old = nil, nil
+	w.mu.Unlock()
 }

@@ -119,10 +119,11 @@ type counted struct {
 
 func (b *counted) Subscribe(ctx context.Context, topic bus.Topic, h bus.Handler) (bus.Subscription, error) {
 	s, err := b.Bus.Subscribe(ctx, topic, h)
-	if err == nil {
-		b.open.Add(1)
+	if err != nil || topic == bus.RightsTopic { // which a node hears for as long as it lives
+		return s, err
 	}
-	return countedSubscription{s, b}, err
+	b.open.Add(1)
+	return countedSubscription{s, b}, nil
 }
 
 type countedSubscription struct {

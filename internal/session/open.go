@@ -56,7 +56,7 @@ func (srv *Services) Open(ctx context.Context, conn *hub.Conn, hello Hello) (*Se
 		return nil, err
 	}
 	// After Attach, so that a removal in between is not missed.
-	if _, err := srv.Rooms.Enter(ctx, hello.Principal, hello.Room); err != nil {
+	if err := srv.Rooms.EnterAt(ctx, hello.Principal, hello.Room, at.Epoch, at.Since); err != nil {
 		sub.Detach()
 		return nil, err
 	}
