@@ -80,6 +80,10 @@ func RevokedBody(tokenID string) []byte {
 	return append(AppendQuote([]byte(`{"token_id":`), tokenID), '}')
 }
 
+// DisabledBody is the body of a [KindRevoked] for a user whose account is
+// disabled: all of the user's sessions end.
+func DisabledBody() []byte { return []byte(`{"disabled":true}`) }
+
 // AppendQuote appends s as a JSON string (RFC 8259 §7). It escapes only what
 // must be escaped, so that text stays readable on the wire; invalid UTF-8
 // becomes U+FFFD.

@@ -42,8 +42,8 @@ const (
 	// to name them.
 	KindPresenceCount
 	// KindRevoked is passing, on the topic of Subject alone: what let the
-	// user in is void, see [RevokedBody]. Sessions end that were let in
-	// before At.
+	// user in is void, see [RevokedBody] and [DisabledBody]. Sessions end that
+	// were let in before At.
 	KindRevoked
 	// KindUnread and KindRoomChanged are passing, and are made on a node for its
 	// own readers of an inbox: the number of unread messages in Room is another,

@@ -303,11 +303,12 @@ func TestLosingTheCredential(t *testing.T) {
 	cases := []struct {
 		name, method, path, body string
 		status                   int
-		then                     chat.Code // of a request with the credential
+		then                     chat.Code // of a request with the credential, and as the last word on a connection
+		close                    int
 	}{
-		{"all tokens revoked", "POST", "/users/USER/revoke", "", 204, chat.Unauthenticated},
-		{"the token revoked", "POST", "/tokens/revoke", `{"token_id":"TOKEN","user_id":"USER"}`, 204, chat.Unauthenticated},
-		{"account disabled", "PUT", "/users/USER", `{"username":"Name of member","disabled":true}`, 200, chat.Forbidden},
+		{"all tokens revoked", "POST", "/users/USER/revoke", "", 204, chat.Unauthenticated, 4501},
+		{"the token revoked", "POST", "/tokens/revoke", `{"token_id":"TOKEN","user_id":"USER"}`, 204, chat.Unauthenticated, 4501},
+		{"account disabled", "PUT", "/users/USER", `{"username":"Name of member","disabled":true}`, 200, chat.Forbidden, 4503},
 	}
 	dir, cells := t.TempDir(), make([]*cell, len(cases))
 	for i := range cases {
@@ -338,9 +339,9 @@ func TestLosingTheCredential(t *testing.T) {
 						said = f
 					}
 				}
-				ended := end.closed == 4501 || where == "the stream" && errors.Is(err, io.EOF)
-				if !ended || said.Code != string(chat.Unauthenticated) || took > soon {
-					t.Errorf("%s ended with %s, close %d, %v, %v after the answer, want %s and %d", where, said.text, end.closed, err, took, chat.Unauthenticated, 4501)
+				ended := end.closed == tc.close || where == "the stream" && errors.Is(err, io.EOF)
+				if !ended || said.Code != string(tc.then) || took > soon {
+					t.Errorf("%s ended with %s, close %d, %v, %v after the answer, want %s and %d", where, said.text, end.closed, err, took, tc.then, tc.close)
 				}
 			}
 		})

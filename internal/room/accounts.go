@@ -29,7 +29,7 @@ func (s *Service) putAccount(ctx context.Context, a chat.Account) (chat.Account,
 	s.admissions.set(got.ID, got.Disabled)
 	s.bus.Publish(bus.RightsTopic, []chat.Event{{Kind: chat.KindAccountChanged, Subject: got.ID, At: time.Now().UTC()}})
 	if got.Disabled {
-		s.endSessions(got.ID, "")
+		s.endSessions(got.ID, chat.DisabledBody())
 	}
 	return got, nil
 }
@@ -148,7 +148,7 @@ func (s *Service) Revoke(ctx context.Context, by chat.Principal, id chat.UserID)
 	if err := s.store.Revoke(ctx, id, before); err != nil {
 		return s.unwritten("a revocation", err)
 	}
-	s.endSessions(id, "")
+	s.endSessions(id, chat.RevokedBody(""))
 	return nil
 }
 
@@ -168,16 +168,16 @@ func (s *Service) RevokeToken(ctx context.Context, by chat.Principal, tokenID st
 	if err := s.store.RevokeToken(ctx, tokenID, time.Now().UTC().Add(revokedFor)); err != nil {
 		return s.unwritten("a revocation", err)
 	}
-	s.endSessions(user, tokenID)
+	s.endSessions(user, chat.RevokedBody(tokenID))
 	return nil
 }
 
 // endSessions tells the sessions of a user, on every node, to end.
-func (s *Service) endSessions(id chat.UserID, tokenID string) {
+func (s *Service) endSessions(id chat.UserID, body []byte) {
 	s.bus.Publish(bus.UserTopic(id), []chat.Event{{
 		Kind:    chat.KindRevoked,
 		Subject: id,
 		At:      time.Now().UTC(),
-		Body:    chat.RevokedBody(tokenID),
+		Body:    body,
 	}})
 }

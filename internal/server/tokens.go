@@ -51,8 +51,8 @@ func watchOf(tokens *auth.Authenticator, b bus.Bus, log *slog.Logger) *session.W
 		return nil
 	}
 	recheck := func(ctx context.Context, id session.Identity) error { return tokens.Recheck(ctx, auth.Identity(id)) }
-	return session.NewWatch(recheck, func(user chat.UserID, heard func(string, time.Time)) func() {
-		return listen(b, user, heard, log)
+	return session.NewWatch(recheck, func(user chat.UserID, heard func(session.Revocation), doubt func()) func() {
+		return listen(b, user, heard, doubt, log)
 	})
 }
 
@@ -61,13 +61,16 @@ func watchOf(tokens *auth.Authenticator, b bus.Bus, log *slog.Logger) *session.W
 const listenTime = 5 * time.Second
 
 // listen has heard called for the revocations on a user's topic.
-func listen(b bus.Bus, user chat.UserID, heard func(tokenID string, before time.Time), log *slog.Logger) (stop func()) {
+func listen(b bus.Bus, user chat.UserID, heard func(session.Revocation), doubt func(), log *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithTimeout(context.Background(), listenTime)
 	defer cancel()
 	sub, err := b.Subscribe(ctx, bus.UserTopic(user), func(events []chat.Event) {
+		if len(events) == 0 {
+			doubt()
+		}
 		for i := range events {
 			if events[i].Kind == chat.KindRevoked {
-				heard(tokenOf(&events[i]), events[i].At)
+				heard(revocationOf(&events[i]))
 			}
 		}
 	})
@@ -78,14 +81,14 @@ func listen(b bus.Bus, user chat.UserID, heard func(tokenID string, before time.
 	return sub.Close
 }
 
-// tokenOf returns the token that a revocation is about, empty for all of the
-// user's.
-func tokenOf(e *chat.Event) string {
+// revocationOf returns what an event says is void.
+func revocationOf(e *chat.Event) session.Revocation {
 	var body struct {
-		TokenID string `json:"token_id"`
+		TokenID  string `json:"token_id"`
+		Disabled bool   `json:"disabled"`
 	}
 	if err := json.Unmarshal(e.Body, &body); err != nil {
-		return "" // cannot be: the server has written it
+		return session.Revocation{Before: e.At} // cannot be: the server has written it
 	}
-	return body.TokenID
+	return session.Revocation{Disabled: body.Disabled, TokenID: body.TokenID, Before: e.At}
 }

@@ -35,6 +35,7 @@ type life struct {
 var (
 	errExpired = chat.Errorf(chat.TokenExpired, "The token has expired; get a new one and connect again.")
 	errRevoked = chat.Errorf(chat.Unauthenticated, "The token is no longer good; get a new one.")
+	errBarred  = chat.Errorf(chat.Forbidden, "This account is disabled; ask who runs the server.")
 )
 
 // begin has the session end with its credential.
@@ -45,13 +46,14 @@ func (l *life) begin(id Identity, watch *Watch, dismiss func(*chat.Error)) {
 	l.deaf = watch.listenFor(l)
 }
 
-// hear is told that a user's credentials issued before an instant are void, or
-// the one with this id.
-func (l *life) hear(tokenID string, before time.Time) {
+// hear is told that some of a user's credentials are void.
+func (l *life) hear(r Revocation) {
 	id := l.identity()
 	switch {
 	case id.IssuedAt.IsZero(): // cannot be revoked
-	case tokenID != "" && tokenID == id.TokenID, tokenID == "" && id.IssuedAt.Before(before):
+	case r.Disabled:
+		l.dismiss(errBarred)
+	case r.TokenID != "" && r.TokenID == id.TokenID, r.TokenID == "" && id.IssuedAt.Before(r.Before):
 		l.dismiss(errRevoked)
 	}
 }
@@ -105,6 +107,15 @@ func (l *life) identity() Identity {
 // (docs/protocol.md §20).
 const recheckEvery = 10 * time.Second
 
+const (
+	// doubtWait is how long doubts about credentials are collected, and the
+	// pause between two rounds of looking at them.
+	doubtWait = 100 * time.Millisecond
+	// doubtRound bounds the credentials of a round: of a bus that doubts all
+	// topics the store takes 500 looks a second, and recheckEvery does the rest.
+	doubtRound = 50
+)
+
 // Watch looks after the credentials of all sessions, with one goroutine. A nil
 // Watch watches nothing. Its methods may be called from any goroutine.
 type Watch struct {
@@ -112,22 +123,42 @@ type Watch struct {
 	listen  Listen
 	cancel  context.CancelFunc
 	ended   chan struct{}
+	wake    chan struct{} // one slot: there are doubts
 
-	mu    sync.Mutex
-	lives map[*life]struct{}
+	mu      sync.Mutex
+	lives   map[*life]struct{}
+	doubted map[*life]struct{} // to be looked at soon
+}
+
+// Revocation says which of a user's credentials are void.
+type Revocation struct {
+	// Disabled says that all are, for as long as the account is disabled.
+	Disabled bool
+	// TokenID is the one that is; if it is empty, all are that were issued
+	// before Before.
+	TokenID string
+	Before  time.Time
 }
 
 // Listen has heard called for each revocation of a user that becomes known, on
-// any node: of the token with an id, or, if that is empty, of all that were
-// issued before an instant. stop ends that; it is not called from heard.
-type Listen func(user chat.UserID, heard func(tokenID string, before time.Time)) (stop func())
+// any node, and doubt if some may have been lost. Neither waits. stop ends that;
+// it is not called from them.
+type Listen func(user chat.UserID, heard func(Revocation), doubt func()) (stop func())
 
 // NewWatch starts a watch; Close ends it. recheck returns a *chat.Error with
 // code chat.Unauthenticated, chat.TokenExpired or chat.Forbidden for an identity that does not
 // hold any more; any other error leaves its session open.
 func NewWatch(recheck func(context.Context, Identity) error, listen Listen) *Watch {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &Watch{recheck: recheck, listen: listen, cancel: cancel, ended: make(chan struct{}), lives: make(map[*life]struct{})}
+	w := &Watch{
+		recheck: recheck,
+		listen:  listen,
+		cancel:  cancel,
+		ended:   make(chan struct{}),
+		wake:    make(chan struct{}, 1),
+		lives:   make(map[*life]struct{}),
+		doubted: make(map[*life]struct{}),
+	}
 	go w.run(ctx)
 	return w
 }
@@ -148,12 +179,59 @@ func (w *Watch) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-w.wake:
+			w.settleDoubts(ctx)
 		case <-tick.C:
 			for _, l := range w.all() {
 				w.look(ctx, l)
 			}
 		}
 	}
+}
+
+// doubt has a session's credential be looked at soon.
+func (w *Watch) doubt(l *life) {
+	w.mu.Lock()
+	if _, open := w.lives[l]; open {
+		w.doubted[l] = struct{}{}
+	}
+	w.mu.Unlock()
+	w.poke()
+}
+
+func (w *Watch) poke() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// settleDoubts waits a moment for more doubts and looks at one round of them.
+func (w *Watch) settleDoubts(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(doubtWait):
+	}
+	for _, l := range w.takeDoubted() {
+		w.look(ctx, l)
+	}
+}
+
+// takeDoubted returns a round of doubted lives. What is left has its turn.
+func (w *Watch) takeDoubted() []*life {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	round := make([]*life, 0, min(doubtRound, len(w.doubted)))
+	for l := range w.doubted {
+		if len(round) == doubtRound {
+			w.poke()
+			break
+		}
+		delete(w.doubted, l)
+		round = append(round, l)
+	}
+	return round
 }
 
 func (w *Watch) look(ctx context.Context, l *life) {
@@ -175,7 +253,7 @@ func (w *Watch) listenFor(l *life) (stop func()) {
 	if w == nil || l.identity().IssuedAt.IsZero() {
 		return func() {}
 	}
-	return w.listen(l.identity().User.ID, l.hear)
+	return w.listen(l.identity().User.ID, l.hear, func() { w.doubt(l) })
 }
 
 func (w *Watch) all() []*life {
@@ -204,5 +282,6 @@ func (w *Watch) remove(l *life) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		delete(w.lives, l)
+		delete(w.doubted, l)
 	}
 }

@@ -310,23 +310,26 @@ func TestRevocation(t *testing.T) {
 		var void atomic.Value // chat.UserID
 		var stopped atomic.Int32
 		var mu sync.Mutex
-		heard := map[chat.UserID][]func(string, time.Time){}
+		heard := map[chat.UserID][]func(Revocation){}
+		doubts := map[chat.UserID]func(){}
+		began := time.Now()
 		n.Watch = NewWatch(func(_ context.Context, id Identity) error {
 			if id.User.ID == void.Load() {
 				return chat.Errorf(chat.Unauthenticated, "void")
 			}
 			return errors.New("the store is away")
-		}, func(user chat.UserID, h func(string, time.Time)) func() {
+		}, func(user chat.UserID, h func(Revocation), doubt func()) func() {
 			mu.Lock()
 			defer mu.Unlock()
 			heard[user] = append(heard[user], h)
+			doubts[user] = doubt
 			return func() { stopped.Add(1) }
 		})
-		revoke := func(user chat.UserID, tokenID string, before time.Time) {
+		revoke := func(user chat.UserID, r Revocation) {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, h := range heard[user] {
-				h(tokenID, before)
+				h(r)
 			}
 		}
 		defer n.Watch.Close()
@@ -338,19 +341,32 @@ func TestRevocation(t *testing.T) {
 		a, b := n.dialAs(HelloV1{Identity: issued(ana, "t1")}), n.open(Hello{Identity: issued(bob, "t2"), Room: "1"})
 		b.want(`{"type":"connected"}`)
 		other := n.dialAs(HelloV1{Identity: issued(ana, "t3")})
-		revoke(ana.ID, "t1", time.Time{})
+		revoke(ana.ID, Revocation{TokenID: "t1"})
 		a.want(`{"type":"error","code":"unauthenticated"}`, "close 4501 unauthenticated")
-		revoke(ana.ID, "", time.Now()) // issued at that instant, not before
+		revoke(ana.ID, Revocation{Before: time.Now()}) // issued at that instant, not before
 		other.wantIdle(9 * time.Second)
 		void.Store(bob.ID)
 		time.Sleep(10 * time.Second)
 		b.want(`{"type":"error","code":"unauthenticated"}`, "close 4501 unauthenticated")
 		other.wantIdle(time.Minute)
-		for _, c := range []*client{a, b, other} {
+		barred := n.dialAs(HelloV1{Identity: issued(chat.User{ID: "9", Name: "Eva"}, "t4")})
+		revoke("9", Revocation{Disabled: true, Before: time.Now()}) // whenever the token was issued
+		barred.want(`{"type":"error","code":"forbidden"}`, "close 4503 forbidden")
+		time.Sleep(recheckEvery - time.Since(began)%recheckEvery + time.Second) // no look comes by itself now
+		void.Store(ana.ID)
+		for range 3 {
+			mu.Lock()
+			doubts[ana.ID]()
+			mu.Unlock()
+		}
+		other.wantIdle(doubtWait - 1)
+		time.Sleep(1)
+		other.want(`{"type":"error","code":"unauthenticated"}`, "close 4501 unauthenticated")
+		for _, c := range []*client{a, b, other, barred} {
 			c.leave(false)
 		}
-		if got := stopped.Load(); got != 3 {
-			t.Errorf("%d of 3 sessions listen no more", got)
+		if got := stopped.Load(); got != 4 {
+			t.Errorf("%d of 4 sessions listen no more", got)
 		}
 	})
 }
