@@ -6,6 +6,10 @@ import "tertulia/chat"
 func (s *Service) hear(w *watched, events []chat.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(events) == 0 {
+		w.active = true
+		wake(s.doubt)
+	}
 	for i := range events {
 		if e := &events[i]; e.Kind.Durable() {
 			w.active = true
@@ -60,6 +64,11 @@ func (s *Service) moveAuthor(w *watched, e *chat.Event) {
 func (s *Service) hearUser(u *user, events []chat.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(events) == 0 && !u.doubted {
+		u.doubted = true
+		s.doubted = append(s.doubted, u)
+		wake(s.doubt)
+	}
 	for i := range events {
 		switch e := &events[i]; {
 		case e.Kind == chat.KindReceipt:

@@ -16,6 +16,12 @@ const (
 	readAllEvery = time.Minute
 	// headPage is how many rooms are compared at once.
 	headPage = 1000
+	// doubtWait is how long doubts are collected, and the pause between two
+	// rounds of looking at them.
+	doubtWait = 100 * time.Millisecond
+	// doubtRound bounds the lists of rooms that are read in a round: of a bus
+	// that doubts all topics the store takes 500 lists a second.
+	doubtRound = 50
 )
 
 // logPage is one read of a room's log.
@@ -25,9 +31,18 @@ var logPage = store.Limit{Events: 256, Bytes: 256 << 10}
 func (s *Service) runReader() {
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
+	var settle <-chan time.Time // when the doubts have been collected
 	for {
 		select {
 		case <-s.look:
+		case <-s.doubt:
+			if settle == nil {
+				settle = time.After(doubtWait)
+			}
+			continue
+		case <-settle:
+			settle = nil
+			s.settleDoubts()
 		case now := <-tick.C:
 			s.check(now)
 		case <-s.ctx.Done():
@@ -127,17 +142,55 @@ func (s *Service) putBack(u *user, id chat.RoomID) {
 	u.stale[id] = struct{}{}
 }
 
-// check compares with the store what may have been missed.
-func (s *Service) check(now time.Time) {
-	var active []chat.RoomID
-	var due []*user
+// settleDoubts compares the rooms that are in doubt, and all others in which
+// something was heard, and reads a round of lists.
+func (s *Service) settleDoubts() {
 	s.mu.Lock()
+	active := s.takeActive()
+	n := min(doubtRound, len(s.doubted))
+	round := s.doubted[:n:n]
+	if s.doubted = s.doubted[n:]; len(s.doubted) > 0 {
+		wake(s.doubt)
+	}
+	users := make([]*user, 0, n)
+	for _, u := range round {
+		if u.doubted = false; u.loaded && !u.gone {
+			users = append(users, u)
+		}
+	}
+	s.mu.Unlock()
+	s.compareAll(active)
+	for _, u := range users {
+		s.readAllOf(u)
+	}
+}
+
+// takeActive returns the rooms in which something was heard. The caller holds
+// mu.
+func (s *Service) takeActive() (active []chat.RoomID) {
 	for id, w := range s.rooms {
 		if w.active && w.known {
 			w.active = false
 			active = append(active, id)
 		}
 	}
+	return active
+}
+
+// compareAll compares rooms with the store, page by page.
+func (s *Service) compareAll(ids []chat.RoomID) {
+	for len(ids) > 0 {
+		n := min(headPage, len(ids))
+		s.compareHeads(ids[:n])
+		ids = ids[n:]
+	}
+}
+
+// check compares with the store what may have been missed.
+func (s *Service) check(now time.Time) {
+	var due []*user
+	s.mu.Lock()
+	active := s.takeActive()
 	for _, e := range s.moved {
 		if e.moved = false; !e.gone {
 			s.readAgain(e.user, e.room.id)
@@ -150,11 +203,7 @@ func (s *Service) check(now time.Time) {
 		}
 	}
 	s.mu.Unlock()
-	for len(active) > 0 {
-		n := min(headPage, len(active))
-		s.compareHeads(active[:n])
-		active = active[n:]
-	}
+	s.compareAll(active)
 	for _, u := range due {
 		s.readAllOf(u)
 	}

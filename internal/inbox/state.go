@@ -27,6 +27,7 @@ type user struct {
 	pending  []*entry
 	stale    map[chat.RoomID]struct{} // to be read again; then the user is in Service.stale
 	gone     bool                     // nobody reads any more
+	doubted  bool                     // is in Service.doubted
 }
 
 func newUser(by chat.Principal) *user {
