@@ -31,9 +31,6 @@ type Encoder struct {
 	// Payload returns a whole frame without what the transport puts around it,
 	// for connections that wrap. Nil if frames are bare.
 	Payload func(frame []byte) []byte
-	// SeedSees reports whether the seed profile gets a durable event; nil means
-	// that it gets the messages.
-	SeedSees func(e *chat.Event) bool
 }
 
 func (c *Encoder) payload(frame []byte) []byte {
@@ -43,13 +40,9 @@ func (c *Encoder) payload(frame []byte) []byte {
 	return c.Payload(frame)
 }
 
-// hides reports whether the seed profile passes over a durable event.
-func (c *Encoder) hides(e *chat.Event) bool {
-	if c.SeedSees == nil {
-		return e.Kind != chat.KindMessage
-	}
-	return !c.SeedSees(e)
-}
+// hides reports whether the seed profile passes over a durable event: it gets
+// the messages.
+func hides(e *chat.Event) bool { return e.Kind != chat.KindMessage }
 
 // Dialect is how one kind of connection is spoken to. It is fixed, and shared
 // by all connections of the kind. The loops call its functions, which

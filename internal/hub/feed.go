@@ -242,7 +242,7 @@ func (f *Feed) append(e *chat.Event) {
 func (f *Feed) add(e *chat.Event) {
 	buf := f.hub.scratch()
 	*buf = f.hub.cfg.Encode.Durable((*buf)[:0], e)
-	f.tail.add(e.Seq, *buf, e.Tag, f.hub.cfg.Encode.hides(e), f.hub.cfg.TailBytes)
+	f.tail.add(e.Seq, *buf, e.Tag, hides(e), f.hub.cfg.TailBytes)
 	f.hub.putScratch(buf)
 	f.next = e.Seq + 1
 }

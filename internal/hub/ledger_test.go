@@ -69,7 +69,11 @@ func (l *ledger) Before(_ context.Context, id chat.RoomID, before uint64, limit 
 	if before > 0 {
 		end = min(end, int(before)-1)
 	}
-	return store.Page{Room: room, Events: slices.Clone(events[max(0, end-limit.Events):end])}, nil
+	kept := slices.Clone(events[:end])
+	if limit.Only != 0 {
+		kept = slices.DeleteFunc(kept, func(e chat.Event) bool { return e.Kind != limit.Only })
+	}
+	return store.Page{Room: room, Events: kept[max(0, len(kept)-limit.Events):]}, nil
 }
 
 // add stores an event and gives it its place.

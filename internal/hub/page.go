@@ -94,7 +94,7 @@ func (h *Hub) loadPage(key pageKey) (*page, error) {
 	r := &page{chunk: chunk{first: p.Events[0].Seq}, changes: changes, floor: p.Room.Floor}
 	for i := range p.Events {
 		e := &p.Events[i]
-		r.add(h.cfg.Encode.Durable(nil, e), e.Tag, h.cfg.Encode.hides(e))
+		r.add(h.cfg.Encode.Durable(nil, e), e.Tag, hides(e))
 	}
 	return r, nil
 }

@@ -4,12 +4,9 @@ import (
 	"context"
 	"slices"
 
+	"tertulia/chat"
 	"tertulia/internal/store"
 )
-
-// recentReads bounds the reads of the log for one reader's recent events. More
-// than one is needed only where the seed profile passes over what is there.
-const recentReads = 16
 
 // recent collects the newest events of a room for a reader, newest first.
 type recent struct {
@@ -57,25 +54,18 @@ func (f *Feed) recent(ctx context.Context, known *tail, head, floor uint64, p Pr
 	if r.want > 0 {
 		before = r.addTail(known, head, p)
 	}
-	for reads := 0; r.want > 0 && before > floor && reads < recentReads; reads++ {
+	if r.want > 0 && before > floor {
 		limit := store.Limit{Events: r.want, Bytes: r.bytes}
-		if reads > 0 {
-			limit.Events = max(limit.Events, pageEvents)
+		if p == Seed {
+			limit.Only = chat.KindMessage
 		}
 		page, err := f.hub.cfg.Log.Before(ctx, f.room, before, limit)
 		if err != nil {
 			return nil, err
 		}
-		if len(page.Events) == 0 {
-			break
+		for _, e := range slices.Backward(page.Events) {
+			r.add(e.Seq, f.hub.cfg.Encode.Durable(nil, &e))
 		}
-		for i := len(page.Events) - 1; i >= 0 && r.want > 0; i-- {
-			e := &page.Events[i]
-			if p == V1 || !f.hub.cfg.Encode.hides(e) {
-				r.add(e.Seq, f.hub.cfg.Encode.Durable(nil, e))
-			}
-		}
-		before = page.Events[0].Seq
 	}
 	slices.Reverse(r.list)
 	return r.list, nil
