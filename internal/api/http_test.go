@@ -166,6 +166,31 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+// A client that goes as soon as it has its answer hides no failure.
+func TestPanicAndGone(t *testing.T) {
+	log := new(lines)
+	w := newWorld(t, func(cfg *Config) {
+		cfg.Log = slog.New(slog.NewJSONHandler(log, nil))
+		cfg.Identify = func(*http.Request) (chat.Principal, error) { panic("SECRET") }
+	})
+	ctx, leave := context.WithCancel(t.Context())
+	w.server.Config.Handler.ServeHTTP(leaver{httptest.NewRecorder(), leave}, httptest.NewRequestWithContext(ctx, "GET", prefix+"/rooms", nil))
+	if ctx.Err() == nil {
+		t.Fatal("no answer was sent")
+	}
+	if all := log.all(t); len(all) != 2 || all[1]["level"] != "WARN" || all[1]["status"] != 500.0 {
+		t.Errorf("the log is %v, want the panic and the request", all)
+	}
+}
+
+// leaver is a client that goes when it has its answer.
+type leaver struct {
+	*httptest.ResponseRecorder
+	leave func()
+}
+
+func (l leaver) Flush() { l.leave() }
+
 // A stream whose client has gone ends without an answer, and is nobody's fault.
 func TestCutStream(t *testing.T) {
 	log := new(lines)

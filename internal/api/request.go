@@ -65,8 +65,11 @@ func (a *API) recorded(next http.Handler) http.Handler {
 		if rec.route != "" {
 			outer.Pattern = rec.route // for whoever measures routes
 		}
+		// What became of it is known before the answer is sent: a client that
+		// has it may go at once.
+		gone := r.Context().Err() != nil
 		out.send()
-		a.logRequest(r, rec, out.status, time.Since(began))
+		a.logRequest(rec, out.status, time.Since(began), gone)
 	})
 }
 
@@ -88,9 +91,11 @@ func (a *API) serve(next http.Handler, out *response, r *http.Request, rec *reco
 	next.ServeHTTP(out, r)
 }
 
-func (a *API) logRequest(r *http.Request, rec *record, status int, took time.Duration) {
-	level, cause := slog.LevelDebug, ""
-	if status >= http.StatusInternalServerError && r.Context().Err() == nil { // a client that is gone is no failure
+// logRequest writes a request's line. A client that was gone before there was
+// an answer is no failure of the server's.
+func (a *API) logRequest(rec *record, status int, took time.Duration, gone bool) {
+	r, level, cause := rec.r, slog.LevelDebug, ""
+	if status >= http.StatusInternalServerError && !gone {
 		level = slog.LevelWarn
 		if rec.cause != nil {
 			cause = rec.cause.Error()
