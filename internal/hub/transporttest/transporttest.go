@@ -302,23 +302,17 @@ func (l *link) fill() []byte {
 }
 
 // completeFrame writes the rest of the frame in which a write of batch
-// stopped after n bytes.
+// stopped after n bytes. The peer takes about as much as it must, however long
+// that takes it: a Write would have a timeout, which may be short.
 func (l *link) completeFrame(sent, batch []byte, n, frame int) []byte {
 	l.Helper()
-	end := n - n%frame + frame
-	rest := l.goWrite(batch[:end], n)
-	// The peer takes just as much as it must.
-	for {
-		select {
-		case err := <-rest:
-			if err != nil {
-				l.Fatalf("Write of the rest of a frame = %v, want nil", err)
-			}
-			return append(sent, batch[n:end]...)
-		default:
-			sent = sent[len(l.wantRead(sent[:1])):]
-		}
+	for end := n - n%frame + frame; n < end; {
+		sent = sent[len(l.wantRead(sent[:min(len(sent), frame)])):]
+		went := l.tryWrite(batch[n:end])
+		sent = append(sent, batch[n:n+went]...)
+		n += went
 	}
+	return sent
 }
 
 func (l *link) write(batch []byte, sent int) {
