@@ -225,8 +225,10 @@ func tellsSlow(l *link) {
 		return // it has no way to
 	}
 	for range 5 {
+		const frames = 1 << 10
 		sent := l.fill()
-		batch := l.batch(16 << 10)
+		batch := l.batch(frames)
+		all := append(bytes.Clone(sent), batch...)
 		writes := l.goes(func() error {
 			err := l.Transport.Write(batch, 0)
 			if err != nil {
@@ -237,7 +239,6 @@ func tellsSlow(l *link) {
 		time.Sleep(3 * slowTimeout)
 		var got []byte
 		var end error
-		all := append(bytes.Clone(sent), batch...)
 		for buf := make([]byte, 64<<10); end == nil && len(got) < len(all); {
 			var n int
 			n, end = l.Peer.Read(buf)
@@ -247,7 +248,7 @@ func tellsSlow(l *link) {
 		// What is said may begin like a frame of the batch, so the place to
 		// look is the last end of a frame.
 		same := common(got, all)
-		frame := len(batch) / (16 << 10)
+		frame := len(batch) / frames
 		whole := same - (same-len(sent))%frame
 		if err != nil && same >= len(sent) && l.Told(got[whole:], end) {
 			return
