@@ -257,7 +257,7 @@ func (c *conn) TryWrite(p []byte) (int, error) {
 
 // Write implements [hub.Transport].
 func (c *conn) Write(batch []byte, sent int) error {
-	sentMore, err := c.writer.wait(c.nc, batch, sent, c.gw.cfg.WriteTimeout)
+	sentMore, err := c.writer.wait(c.nc, c.socket, batch, sent, c.gw.cfg.WriteTimeout)
 	c.gw.counts.SentBytes.Add(uint64(sentMore))
 	if errors.Is(err, errSlow) {
 		c.slow.Store(true)

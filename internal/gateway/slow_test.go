@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"io"
+	"net"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -164,4 +165,45 @@ func TestGoroutinesOfIdleConnections(t *testing.T) {
 	}
 	eventually(t, "the end of all connections", func() bool { return n.Connections() == 0 })
 	eventually(t, "the end of their goroutines", func() bool { return runtime.NumGoroutine() < before })
+}
+
+// A client that takes its frames steadily, but in each write timeout less than
+// the third of the socket's buffer for which Linux wakes a writer, is not cut
+// off: docs/architecture.md, A reader that takes no bytes.
+func TestSteadyReaderOfAFullSocketIsNotSlow(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		over func(t *testing.T, server, client net.Conn) (near, far net.Conn)
+	}{
+		{"TCP", func(_ *testing.T, server, client net.Conn) (near, far net.Conn) { return server, client }},
+		{"TLS", secured},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			server, client := dialTCP(t)
+			const bufferBytes = 4 << 20 // Linux makes it twice as large, and then a third is 2.8 MB
+			if err := server.(*net.TCPConn).SetWriteBuffer(bufferBytes); err != nil {
+				t.Fatal(err)
+			}
+			near, far := tt.over(t, server, client)
+			batch := make([]byte, 3*bufferBytes)
+			written := make(chan error, 1)
+			go func() {
+				_, err := new(writer).wait(near, server, batch, 0, 2*time.Second)
+				near.Close()
+				written <- err
+			}()
+			// Little for longer than the timeout, and then all.
+			left := int64(len(batch))
+			for range 30 {
+				n, _ := io.CopyN(io.Discard, far, 64<<10)
+				left -= n
+				time.Sleep(100 * time.Millisecond)
+			}
+			n, _ := io.CopyN(io.Discard, far, left)
+			if err := <-written; err != nil || n != left {
+				t.Errorf("wait = %v, %d bytes were not taken; want nil, none", err, left-n)
+			}
+		})
+	}
 }

@@ -70,24 +70,30 @@ func TestTransportOverTCP(t *testing.T) {
 // Over TLS nothing is written without waiting, and after a write that has
 // timed out nothing more can be said.
 func TestTransportOverTLS(t *testing.T) {
-	config := serverTLS(t)
 	transporttest.Run(t, func(t *testing.T, writeTimeout time.Duration) transporttest.Side {
 		server, client := dialTCP(t)
-		near, far := tls.Server(server, config), tls.Client(client, &tls.Config{InsecureSkipVerify: true})
-		shaken := make(chan error, 1)
-		go func() { shaken <- near.Handshake() }()
-		if err := far.Handshake(); err != nil {
-			t.Fatal(err)
-		}
-		if err := <-shaken; err != nil {
-			t.Fatal(err)
-		}
+		near, far := secured(t, server, client)
 		side := transport(t, near, far, writeTimeout)
 		if n, err := side.Transport.TryWrite([]byte("x")); n != 0 || err != nil {
 			t.Fatalf("TryWrite over TLS = %d, %v, want 0, nil", n, err)
 		}
 		return side
 	})
+}
+
+// secured puts TLS upon a connection.
+func secured(t *testing.T, server, client net.Conn) (near, far net.Conn) {
+	t.Helper()
+	in, out := tls.Server(server, serverTLS(t)), tls.Client(client, &tls.Config{InsecureSkipVerify: true})
+	shaken := make(chan error, 1)
+	go func() { shaken <- in.Handshake() }()
+	if err := out.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-shaken; err != nil {
+		t.Fatal(err)
+	}
+	return in, out
 }
 
 // serverTLS returns a configuration with a certificate for tests.

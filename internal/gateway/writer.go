@@ -79,24 +79,24 @@ var errSlow = errors.New("gateway: peer takes no bytes")
 // some 200 KiB), and that alone is no reason to cut the peer off.
 const pieceBytes = 16 << 10
 
-// wait writes batch[sent:] and waits for the peer to take it, for timeout a
-// piece. A peer that does not is told, if it takes bytes after all: the frame
-// under way is ended, and a close frame follows. n is how much of the batch
-// it took here.
-func (w *writer) wait(nc net.Conn, batch []byte, sent int, timeout time.Duration) (n int, err error) {
+// wait writes batch[sent:] and waits for the peer to take it, for as long as
+// it takes pieceBytes within each timeout. A peer that does not is told, if it
+// takes bytes after all: the frame under way is ended, and a close frame
+// follows. n is how much of the batch it took here. socket is nc, or what is
+// below its TLS.
+func (w *writer) wait(nc, socket net.Conn, batch []byte, sent int, timeout time.Duration) (n int, err error) {
 	began := sent
-	for sent < len(batch) {
-		piece := batch[sent:min(len(batch), sent+pieceBytes)]
-		n, err := writeWithin(nc, piece, timeout)
+	j := newJudge(nc, socket, timeout)
+	for sent < len(batch) && err == nil {
+		n, err = nc.Write(batch[sent:min(len(batch), sent+pieceBytes)])
 		sent += n
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return sent - began, w.tellSlow(nc, batch, sent)
-		case err != nil:
-			return sent - began, err
-		}
+		j.written.Add(int64(n))
 	}
-	return sent - began, nc.SetWriteDeadline(time.Time{})
+	j.end()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = w.tellSlow(nc, batch, sent)
+	}
+	return sent - began, err
 }
 
 // tellSlow ends a connection whose peer did not take batch[sent:]. It returns

@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 	"internal/limit":       {"chat"},
 	"internal/certificate": {},
 	"internal/peer":        {"chat"},
-	"internal/gateway":     {"chat", "wire", "internal/count", "internal/auth", "internal/limit", "internal/peer", "internal/session", "internal/hub", "internal/websocket"},
+	"internal/gateway":     {"chat", "wire", "internal/count", "internal/auth", "internal/limit", "internal/peer", "internal/session", "internal/hub", "internal/websocket", "golang.org/x/sys/unix"},
 	"internal/api": {"chat", "wire", "wire/schema", "internal/store", "internal/room", "internal/presence", "internal/limit", "internal/peer", "internal/observe", jsonLibrary, jsonTokens,
 		"github.com/danielgtaylor/huma/v2", "github.com/danielgtaylor/huma/v2/adapters/humago"},
 
