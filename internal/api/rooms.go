@@ -78,6 +78,7 @@ func instant(t time.Time) string {
 type taggedRoom struct {
 	Status   int
 	Location string `header:"Location" doc:"Where a new room is."`
+	Replayed string `header:"Idempotent-Replayed" doc:"true if the room was made before under this key."`
 	Tagged
 	Body roomJSON
 }
@@ -96,9 +97,11 @@ func (a *API) describeRooms(to *routes) {
 		codes:   []chat.Code{chat.StoreUnavailable},
 	}, a.listRooms)
 	register(to, operation{
-		id: "create-room", method: http.MethodPost, path: "/rooms", tag: "rooms", needs: user, status: http.StatusCreated,
-		summary: "Make a room", about: "Whoever makes it owns it. A service that acts for nobody makes one without an owner.",
-		codes: []chat.Code{chat.InvalidRoom, chat.ReservedRoom, chat.RoomExists, chat.UserNotFound, chat.IdempotencyConflict, chat.StoreUnavailable, chat.ShuttingDown},
+		id: "create-room", method: http.MethodPost, path: "/rooms", tag: "rooms", needs: user,
+		status: http.StatusCreated, also: []int{http.StatusOK},
+		summary: "Make a room",
+		about:   "Whoever makes it owns it. A service that acts for nobody makes one without an owner. 200: it was made before, under the same Idempotency-Key.",
+		codes:   []chat.Code{chat.InvalidRoom, chat.ReservedRoom, chat.RoomExists, chat.UserNotFound, chat.IdempotencyConflict, chat.StoreUnavailable, chat.ShuttingDown},
 	}, a.createRoom)
 	register(to, operation{
 		id: "open-direct-room", method: http.MethodPost, path: "/rooms/direct", tag: "rooms", needs: user,
@@ -184,8 +187,11 @@ func (a *API) createRoom(ctx context.Context, in *createRoomInput) (*taggedRoom,
 	if err != nil {
 		return nil, err
 	}
-	out := taggedRoomOf(http.StatusCreated, &made)
+	out := taggedRoomOf(http.StatusCreated, &made.Room)
 	out.Location = roomPath(made.ID)
+	if made.Duplicate {
+		out.Status, out.Replayed = http.StatusOK, "true"
+	}
 	return out, nil
 }
 

@@ -39,8 +39,14 @@ func TestRooms(t *testing.T) {
 		is(`{"id":"plaza#1","access":"public","title":"Plaza","topic":"de todo","archived":false,"keep":{"seconds":3600,"events":100},"created_at":"…","version":"…"}`)
 
 	alice.do("POST", "/rooms", `{"access":"private"}`).want(http.StatusCreated)
-	bob.do("POST", "/rooms", `{"id":"once","access":"private"}`, "Idempotency-Key", "k1").want(http.StatusCreated)
-	bob.do("POST", "/rooms", `{"id":"once","access":"private"}`, "Idempotency-Key", "k1").want(http.StatusCreated)
+	first := bob.do("POST", "/rooms", `{"id":"once","access":"private"}`, "Idempotency-Key", "k1").want(http.StatusCreated)
+	if first.header.Get("Idempotent-Replayed") != "" {
+		t.Error("the first request says that it is a repeat")
+	}
+	again := bob.do("POST", "/rooms", `{"id":"once","access":"private"}`, "Idempotency-Key", "k1").want(http.StatusOK)
+	if string(again.body) != string(first.body) || again.header.Get("Idempotent-Replayed") != "true" || again.header.Get("Location") != first.header.Get("Location") {
+		t.Errorf("the repeat is %v %s, want it like the first: %v %s", again.header, again.body, first.header, first.body)
+	}
 	bob.do("POST", "/rooms", `{"id":"once","access":"public"}`, "Idempotency-Key", "k1").refused(chat.IdempotencyConflict)
 }
 

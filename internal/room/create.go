@@ -17,18 +17,24 @@ type Create struct {
 	Nonce    chat.Nonce  // may be empty
 }
 
+// Created is a room that was made.
+type Created struct {
+	chat.Room
+	Duplicate bool // it had been made before, under the same nonce
+}
+
 // MaxFirstMembers bounds Create.Members.
 const MaxFirstMembers = 200
 
 // Create makes a room; the creator becomes its owner. A service that acts for
 // nobody makes one without owner. A repeat under the same nonce returns the
-// room as it is. Errors: InvalidRoom, ReservedRoom, InvalidParameter,
+// room as it is, and says so. Errors: InvalidRoom, ReservedRoom, InvalidParameter,
 // RoomExists, UserNotFound, Forbidden (open rooms and retention are a
 // service's).
-func (s *Service) Create(ctx context.Context, by chat.Principal, c Create) (chat.Room, error) {
+func (s *Service) Create(ctx context.Context, by chat.Principal, c Create) (Created, error) {
 	id, err := s.idToMake(ctx, by, c)
 	if err != nil {
-		return chat.Room{}, err
+		return Created{}, err
 	}
 	members := make([]chat.Member, 0, len(c.Members)+1)
 	if by.User.ID != "" {
@@ -36,7 +42,7 @@ func (s *Service) Create(ctx context.Context, by chat.Principal, c Create) (chat
 	}
 	for _, user := range c.Members {
 		if user, err = s.named(ctx, by, user); err != nil {
-			return chat.Room{}, err
+			return Created{}, err
 		}
 		members = append(members, chat.Member{User: user, State: chat.StateJoined, Role: chat.RoleMember})
 	}
@@ -64,7 +70,7 @@ func (s *Service) idToMake(ctx context.Context, by chat.Principal, c Create) (ch
 
 // make stores a new room and those who are in it at once, in one transaction:
 // nobody meets the one without the other.
-func (s *Service) make(ctx context.Context, by chat.Principal, id chat.RoomID, settings chat.Settings, members []chat.Member, nonce chat.Nonce) (chat.Room, error) {
+func (s *Service) make(ctx context.Context, by chat.Principal, id chat.RoomID, settings chat.Settings, members []chat.Member, nonce chat.Nonce) (Created, error) {
 	rows := make([]store.Append, 0, len(members)+1)
 	rows = append(rows, store.Append{
 		Room:      id,
@@ -88,12 +94,13 @@ func (s *Service) make(ctx context.Context, by chat.Principal, id chat.RoomID, s
 		row.Condition = store.Condition{With: true, Versioned: true}
 		rows = append(rows, row)
 	}
-	if _, err := s.write(ctx, rows...); err != nil {
-		return chat.Room{}, err
+	posted, err := s.write(ctx, rows...)
+	if err != nil {
+		return Created{}, err
 	}
 	r, err := s.store.Room(ctx, id)
 	if err != nil {
-		return chat.Room{}, s.unreadable("room "+string(id), err)
+		return Created{}, s.unreadable("room "+string(id), err)
 	}
-	return r, nil
+	return Created{Room: r, Duplicate: posted.Duplicate}, nil
 }

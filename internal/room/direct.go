@@ -37,11 +37,12 @@ func (s *Service) makeDirect(ctx context.Context, by chat.Principal, id chat.Roo
 		{User: by.User, State: chat.StateJoined, Role: chat.RoleMember},
 		{User: with, State: chat.StateJoined, Role: chat.RoleMember},
 	}
-	r, err := s.make(ctx, by, id, chat.Settings{Access: chat.AccessDirect}, two, "")
+	made, err := s.make(ctx, by, id, chat.Settings{Access: chat.AccessDirect}, two, "")
 	if !hasCode(err, chat.RoomExists) {
-		return r, err
+		return made.Room, err
 	}
-	if r, err = s.store.Room(ctx, id); err != nil { // the other was faster
+	r, err := s.store.Room(ctx, id) // the other was faster
+	if err != nil {
 		return chat.Room{}, s.unreadable("room "+string(id), err)
 	}
 	return r, nil
