@@ -43,16 +43,19 @@ func (s *Service) look(ctx context.Context, id chat.RoomID, user chat.UserID) (s
 // store does not know who may know of a room, so a refusal that would tell is
 // looked at again. It is called by the journal.
 func (s *Service) explain(row *store.Append, refusal error) error {
+	missing := hasCode(refusal, chat.RoomNotFound)
 	switch {
-	case hasCode(refusal, chat.RoomNotFound):
+	case missing && row.Role == chat.RoleNone:
 		return notFound(row.Room)
-	case row.Role == chat.RoleNone || !hasCode(refusal, chat.Forbidden):
+	case row.Role == chat.RoleNone || !missing && !hasCode(refusal, chat.Forbidden):
 		return refusal
 	}
+	// A room that is not there is looked for as well: an answer that came
+	// sooner would tell it from one that is hidden.
 	ctx, cancel := context.WithTimeout(context.Background(), readLimit)
 	defer cancel()
 	at, err := s.look(ctx, row.Room, row.Actor.ID)
-	if err != nil {
+	if err != nil || missing {
 		return notFound(row.Room)
 	}
 	act := ActRead
