@@ -7,6 +7,7 @@ import (
 
 	"tertulia/chat"
 	"tertulia/internal/observe"
+	"tertulia/internal/presence"
 )
 
 func (a *API) describeNode(to *routes) {
@@ -36,7 +37,7 @@ func (a *API) getStats(ctx context.Context, _ *empty) (*nodeStats, error) {
 	if !a.cfg.StatsForAll && !recordOf(ctx).by.Service {
 		return nil, chat.Errorf(chat.Forbidden, "The statistics are for the back end of the application.")
 	}
-	now := a.cfg.Presence.Stats()
+	now := a.cfg.Presence.Stats(presence.Node)
 	return &nodeStats{Body: nodeStatsJSON{
 		TotalConnections: now.Connections, TotalRooms: len(now.Rooms), TotalUsers: now.Users, Rooms: roomStatsOf(now),
 		UptimeSeconds: int64(time.Since(a.begun) / time.Second),

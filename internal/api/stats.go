@@ -25,7 +25,7 @@ type roomStatsJSON struct {
 // Stats serves GET /ws/stats from what the tracker knows of this node.
 func Stats(here *presence.Tracker) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		now := here.Stats()
+		now := here.Stats(presence.Node)
 		writeJSON(w, http.StatusOK, statsJSON{TotalConnections: now.Connections, TotalRooms: len(now.Rooms), Rooms: roomStatsOf(now)})
 	})
 }

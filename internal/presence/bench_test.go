@@ -80,6 +80,6 @@ func BenchmarkStats(b *testing.B) {
 	c.join(t, nil)
 	b.ReportAllocs()
 	for b.Loop() {
-		t.Stats()
+		t.Stats(Cluster)
 	}
 }

@@ -1,5 +1,5 @@
-// Package presence knows who is here: which users have a session in a room on
-// this node.
+// Package presence knows who is here: which users have a session in a room,
+// on this node or another.
 //
 // # Users, not sessions
 //
@@ -11,6 +11,21 @@
 // grace, and the clean leave of that other one says that the user is gone. In
 // the grace a user is still here for everybody. A user has the name of the
 // latest join; a new name alone publishes nothing.
+//
+// # Other nodes
+//
+// Each node says of its own users who is here: a [Statement] when the first
+// session comes, when their number changes, and when the user's presence on
+// the node ends, that is after the grace if the last session was cut off. A
+// user is in a room while any node says so, and what is published is about
+// that merged picture: a reconnect on another node shows nothing, for the old
+// node says "gone" only when its grace ends, and the new one has spoken by
+// then. What other nodes say comes in by [Tracker.Said], [Tracker.Replace] and
+// [Tracker.Void], and the own statements go out by [Tracker.TellTo]. Carrying
+// them is not this package's matter, see internal/presence/redis.
+//
+// The events and their versions are each node's own, for its own readers, and
+// must not leave it: Config.Bus is a bus of one node.
 //
 // # The list and its versions
 //
@@ -51,10 +66,11 @@
 //
 // # Locks
 //
-// The order is: a room's lock, then the tracker's, or the locks that the bus
-// and its handlers take. Events are published under the room's lock, which
-// keeps the versions in order. So nothing here may be called from a bus
-// handler, nor while holding a lock that a bus handler takes.
+// The order is: the lock of what other nodes say, a room's lock, then the
+// tracker's, or the locks that the bus and its handlers take. Events are
+// published, and statements told, under the room's lock, which keeps both in
+// order. So nothing here may be called from a bus handler or from what TellTo
+// was given, nor while holding a lock that these take.
 package presence
 
 import (
@@ -76,7 +92,8 @@ const (
 
 // Config is what a [Tracker] is made of.
 type Config struct {
-	// Bus carries the presence events. It stays the caller's.
+	// Bus carries the presence events to the readers of this node and must
+	// not carry them further. It stays the caller's.
 	Bus bus.Bus
 	// Grace is how long a user whose last session was cut off stays. Zero is
 	// DefaultGrace, negative is none.
@@ -85,8 +102,8 @@ type Config struct {
 	ListCap int
 }
 
-// Tracker holds the rooms of one node that somebody is in. Its methods may be
-// called from any goroutine, within the limits of the package's lock order.
+// Tracker holds the rooms that somebody is in. Its methods may be called from
+// any goroutine, within the limits of the package's lock order.
 type Tracker struct {
 	// Fixed after construction.
 	bus     bus.Bus
@@ -95,11 +112,16 @@ type Tracker struct {
 	// maxWait bounds the changes of a large room's list that wait to be
 	// published: 800 by default, which is 32 KiB.
 	maxWait int
+	tell    func(Statement) // nil if nobody is to hear; fixed before the first join
 
-	closed atomic.Bool
-	// graces counts the timers of users in grace that wait or run. It grows
-	// under a room's lock while closed is false, so Close can wait for it.
+	closed   atomic.Bool
+	degraded atomic.Bool
+	// graces counts the timers of users in grace, and of nodes, that wait or
+	// run. It grows under the lock of a room or of others while closed is
+	// false, so Close can wait for it.
 	graces sync.WaitGroup
+
+	others others
 
 	mu    sync.Mutex
 	rooms map[chat.RoomID]*room // none is empty, save for one just being made
@@ -120,15 +142,17 @@ func New(c Config) *Tracker {
 		grace:   c.Grace,
 		listCap: c.ListCap,
 		maxWait: 4 * c.ListCap,
+		others:  others{nodes: make(map[string]*node)},
 		rooms:   make(map[chat.RoomID]*room),
 	}
 }
 
 // Close stops the timers of users in grace, who then stay, and waits for
-// those that run. Nothing is published afterwards; the sessions that are left
-// may still leave.
+// those that run. Nothing is published or told afterwards; the sessions that
+// are left may still leave.
 func (t *Tracker) Close() {
 	t.closed.Store(true)
+	t.others.stopVoids(t)
 	for _, r := range t.all() {
 		r.stopGraces()
 	}
@@ -145,6 +169,9 @@ type Snapshot struct {
 	Count int
 	// Version is that of the list; the events up to it are in Users.
 	Version uint64
+	// Degraded says that this node does not hear the others at the moment:
+	// what the snapshot says of their users may be out of date.
+	Degraded bool
 }
 
 // Visit is one session in one room.
@@ -186,7 +213,7 @@ func (t *Tracker) Snapshot(id chat.RoomID) Snapshot {
 		r, floor := t.rooms[id], t.floor
 		t.mu.Unlock()
 		if r == nil {
-			return Snapshot{Version: floor}
+			return Snapshot{Version: floor, Degraded: t.degraded.Load()}
 		}
 		if r.lock() {
 			defer r.mu.Unlock()

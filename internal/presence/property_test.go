@@ -77,13 +77,16 @@ func (t *Tracker) check(id chat.RoomID) error {
 }
 
 func (r *room) check() error {
-	users, listed, sessions, attached := 0, 0, 0, 0
+	users, listed, sessions, attached, anywhere := 0, 0, 0, 0, 0
 	beyond := false
 	for p := r.first; p != nil; p = p.next {
 		users++
 		sessions += int(p.sessions)
 		if p.sessions > 0 {
 			attached++
+		}
+		if p.attached() {
+			anywhere++
 		}
 		if p == r.beyond {
 			beyond = true
@@ -94,8 +97,8 @@ func (r *room) check() error {
 		switch {
 		case p.listed == beyond:
 			return fmt.Errorf("%s: listed is %v, beyond is %v", p.user.ID, p.listed, beyond)
-		case (p.sessions == 0) != (p.grace != nil):
-			return fmt.Errorf("%s: %d sessions, grace is %v", p.user.ID, p.sessions, p.grace)
+		case p.sessions > 0 && p.grace != nil, !p.own() && p.nodes == 0, p.live > p.nodes:
+			return fmt.Errorf("%s: %d sessions, grace is %v, %d nodes, %d live", p.user.ID, p.sessions, p.grace, p.nodes, p.live)
 		case r.find(p.user.ID) != p:
 			return fmt.Errorf("%s is not found", p.user.ID)
 		case p.next == nil && r.last != p, p.next != nil && p.next.prev != p:
@@ -104,9 +107,9 @@ func (r *room) check() error {
 	}
 	listCap := r.tracker.listCap
 	switch {
-	case users != r.users || sessions != r.sessions || attached != r.attached:
-		return fmt.Errorf("counted %d users, %d sessions, %d attached, want %d, %d, %d",
-			users, sessions, attached, r.users, r.sessions, r.attached)
+	case users != r.users || sessions != int(r.sessions) || attached != int(r.attached) || anywhere != int(r.anywhere):
+		return fmt.Errorf("counted %d users, %d sessions, %d attached, %d anywhere, want %d, %d, %d, %d",
+			users, sessions, attached, anywhere, r.users, r.sessions, r.attached, r.anywhere)
 	case listed != min(users, listCap):
 		return fmt.Errorf("%d of %d users are listed, want %d", listed, users, min(users, listCap))
 	case users < listCap && len(r.waiting) > 0, len(r.waiting) >= r.tracker.maxWait:
@@ -248,7 +251,7 @@ func agree(f *fixture, m *model, readers []Snapshot) error {
 		sessions += n
 		attached += min(n, 1)
 	}
-	if s := f.Stats(); s.Connections != sessions || s.Users != attached || len(s.Rooms) != min(sessions, 1) {
+	if s := f.Stats(Cluster); s.Connections != sessions || s.Users != attached || len(s.Rooms) != min(sessions, 1) {
 		return fmt.Errorf("Stats() = %+v, want %d sessions of %d users", s, sessions, attached)
 	}
 	if err := f.check(room1); err != nil {
@@ -323,7 +326,7 @@ func play(tracker *Tracker, rooms []chat.RoomID, story []move) map[chat.RoomID][
 		switch {
 		case step.kind == "wait":
 			seen[room] = append(seen[room], tracker.Snapshot(room))
-			tracker.Stats()
+			tracker.Stats(Cluster)
 		case step.kind == "join":
 			s, v := tracker.Join(room, chat.User{ID: chat.UserID(fmt.Sprint(step.user))})
 			seen[room] = append(seen[room], s)

@@ -31,23 +31,38 @@ type room struct {
 	index               map[chat.UserID]*person // nil in a small room
 	users               int                     // users in grace included
 
-	// For Stats.
-	sessions int
-	attached int // users with a session
+	// For Stats: on this node, then on others, then on all.
+	sessions  int32
+	attached  int32 // users with a session here
+	elsewhere int32 // sessions
+	anywhere  int32 // users with a session on any node
 
 	version uint64      // of the list
 	waiting []change    // the last versions, not yet published
 	count   *time.Timer // set while the number of users is to be published
 }
 
-// person is a user in a room.
+// person is a user in a room. There is one for each session of a node that is
+// full of people who are each in one room, so it keeps to 64 bytes.
 type person struct {
 	user       chat.User
 	prev, next *person
-	grace      *time.Timer // set while sessions is 0
-	sessions   int32
+	grace      *time.Timer // set while this node's sessions are 0 and the user is yet here by it
+	sessions   int32       // on this node
+	nodes      uint8       // other nodes that say that the user is here
+	live       uint8       // those of them where the user has a session
 	listed     bool
 }
+
+// maxNodes is how many other nodes are counted for one user in one room. What
+// further ones say of that user goes unheard.
+const maxNodes = 255
+
+// own reports whether p is here by this node.
+func (p *person) own() bool { return p.sessions > 0 || p.grace != nil }
+
+// attached reports whether p has a session on any node.
+func (p *person) attached() bool { return p.sessions > 0 || p.live > 0 }
 
 // change is one version of the list.
 type change struct {
@@ -76,9 +91,13 @@ func (r *room) join(user chat.User) *person {
 	r.stopGrace(p)
 	if p.sessions == 0 {
 		r.attached++
+		if p.live == 0 {
+			r.anywhere++
+		}
 	}
 	p.sessions++
 	r.sessions++
+	r.tell(p)
 	return p
 }
 
@@ -87,14 +106,39 @@ func (r *room) leave(p *person, clean bool) {
 	p.sessions--
 	r.sessions--
 	if p.sessions > 0 {
+		r.tell(p)
 		return
 	}
 	r.attached--
+	if p.live == 0 {
+		r.anywhere--
+	}
 	if clean || r.tracker.grace < 0 || r.tracker.closed.Load() {
-		r.exit(p)
+		r.end(p)
 		return
 	}
 	r.startGrace(p)
+	r.tell(p)
+}
+
+// end says that p, who has no session and no grace, is not here by this node
+// any more, and takes p out of the room unless another node has him.
+func (r *room) end(p *person) {
+	r.tell(p)
+	if p.nodes == 0 {
+		r.exit(p)
+	}
+}
+
+// tell says what this node has to say of p.
+func (r *room) tell(p *person) {
+	if r.tracker.tell != nil && !r.tracker.closed.Load() {
+		r.tracker.tell(r.statement(p))
+	}
+}
+
+func (r *room) statement(p *person) Statement {
+	return Statement{Room: r.id, User: p.user, Sessions: int(p.sessions), Here: p.own()}
 }
 
 // enter puts a user into the room: at the end of the list, or behind it.
@@ -219,6 +263,8 @@ func (r *room) snapshot() Snapshot {
 		Users:   make([]chat.User, 0, min(r.users, r.tracker.listCap)),
 		Count:   r.users,
 		Version: r.version,
+
+		Degraded: r.tracker.degraded.Load(),
 	}
 	for p := r.first; p != r.beyond; p = p.next {
 		s.Users = append(s.Users, p.user)
@@ -236,7 +282,7 @@ func (r *room) startGrace(p *person) {
 		defer r.mu.Unlock()
 		if p.grace == timer { // else p came back while this waited for mu
 			p.grace = nil
-			r.exit(p)
+			r.end(p)
 		}
 	})
 	p.grace = timer
