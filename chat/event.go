@@ -54,6 +54,9 @@ const (
 	// KindAccountChanged is passing, between nodes only: the account of Subject
 	// was made or changed.
 	KindAccountChanged
+	// KindPresence is passing and between nodes only: what one of them says of
+	// its own users.
+	KindPresence
 )
 
 // Durable reports whether events of this kind are stored in the room's log.

@@ -1,0 +1,85 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"tertulia/internal/presence"
+)
+
+// side is one half of the work: what is said, or what is heard.
+type side int
+
+const (
+	telling side = iota
+	hearing
+)
+
+// health knows whether both halves get through.
+type health struct {
+	// Fixed after construction.
+	tracker *presence.Tracker
+	log     *slog.Logger
+
+	mu       sync.Mutex
+	patience time.Duration // how long failing is nothing; 0 until begun
+	failing  [2]time.Time  // since when, by side; zero if it gets through
+	degraded bool
+}
+
+// begun says that the first exchanges are over. One that failed has told that
+// nothing is known; from now on a failure may be nothing.
+func (h *health) begun(patience time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.patience = patience
+}
+
+// note takes the outcome of an exchange with Redis, unless ctx, whose end is
+// nobody's fault, has ended it.
+func (h *health) note(ctx context.Context, s side, err error) {
+	if err != nil && errors.Is(context.Cause(ctx), context.Canceled) {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case err == nil:
+		h.failing[s] = time.Time{}
+	case h.failing[s].IsZero():
+		h.failing[s] = time.Now()
+	}
+	since := h.since()
+	degraded := !since.IsZero() && (h.degraded || time.Since(since) >= h.patience)
+	if degraded == h.degraded {
+		return
+	}
+	h.degraded = degraded
+	h.tracker.SetDegraded(degraded)
+	if degraded {
+		h.log.Warn("presence of other nodes is not known to be right: Redis does not answer", "error", err)
+	} else {
+		h.log.Info("presence of other nodes is known again")
+	}
+}
+
+// since returns when the first of what fails began to, or zero. mu is held.
+func (h *health) since() time.Time {
+	a, b := h.failing[telling], h.failing[hearing]
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func (h *health) read() (degraded bool, since time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.degraded {
+		return false, time.Time{}
+	}
+	return true, h.since()
+}
