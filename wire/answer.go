@@ -102,6 +102,8 @@ type Presence struct {
 	Version uint64
 	Count   int
 	Users   []chat.User // nil if only the number was asked for
+	// Degraded says that who is here by other nodes may be out of date.
+	Degraded bool
 }
 
 // AppendSubscribed appends the JSON of s.
@@ -166,6 +168,9 @@ func appendPresence(b []byte, p *Presence) []byte {
 	b = strconv.AppendUint(b, p.Version, 10)
 	b = append(b, `,"count":`...)
 	b = strconv.AppendInt(b, int64(p.Count), 10)
+	if p.Degraded {
+		b = append(b, `,"degraded":true`...)
+	}
 	if p.Users == nil {
 		return b
 	}

@@ -169,6 +169,7 @@ func v1Frames() map[string][]byte {
 		"history":                     AppendHistory(nil, &History{Re: "h1", Room: openRoom, Earlier: true, Events: []HistoryItem{{Seq: 12, Frame: durableFrames()["message edited since"]}}}),
 		"history of nothing":          AppendHistory(nil, &History{Room: openRoom}),
 		"presence":                    AppendPresence(nil, "p1", "1", &Presence{Version: 3, Count: 2, Users: []chat.User{juan, bob}}),
+		"presence, degraded":          AppendPresence(nil, "p1", "1", &Presence{Version: 3, Count: 2, Degraded: true, Users: []chat.User{juan, bob}}),
 		"ok":                          AppendOK(nil, "t1", "1"),
 		"ok after an edit":            AppendChanged(nil, "e1", &edit, false),
 		"ok after an edit, again":     AppendChanged(nil, "e1", &edit, true),

@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"tertulia/chat"
+	"tertulia/internal/presence"
 )
 
 func TestNode(t *testing.T) {
@@ -16,6 +17,13 @@ func TestNode(t *testing.T) {
 	w.as("alice").do("GET", "/stats", "").refused(chat.Forbidden)
 	w.backend().do("GET", "/stats", "").want(http.StatusOK).
 		is(`{"total_connections":1,"total_rooms":1,"total_users":1,"rooms":{"r":{"connections":1,"users":1}},"uptime_seconds":"…"}`)
+	w.presence.Said("another", []presence.Statement{{Room: "r", User: chat.User{ID: "bob", Name: "Bob"}, Sessions: 2, Here: true}})
+	w.presence.SetDegraded(true)
+	w.backend().do("GET", "/stats", "").want(http.StatusOK).
+		is(`{"total_connections":3,"total_rooms":1,"total_users":1,"rooms":{"r":{"connections":3,"users":1}},"uptime_seconds":"…","degraded":true}`)
+	w.backend().do("GET", "/stats?scope=node", "").want(http.StatusOK).
+		is(`{"total_connections":1,"total_rooms":1,"total_users":1,"rooms":{"r":{"connections":1,"users":1}},"uptime_seconds":"…"}`)
+	w.backend().do("GET", "/stats?scope=all", "").refused(chat.InvalidParameter)
 	w.as("").do("GET", "/version", "").want(http.StatusOK).is(`{"version":"1.2.3","commit":"","date":"","go":"go1.26"}`)
 
 	open := newWorld(t, func(cfg *Config) { cfg.StatsForAll = true })

@@ -34,6 +34,8 @@ type presentJSON struct {
 type roomPresenceJSON struct {
 	Users []presentJSON `json:"users"`
 	Count int           `json:"count"`
+	// Degraded is absent while all is well.
+	Degraded bool `json:"degraded,omitzero" doc:"True while the node that answers does not hear the others; who is here by them may be out of date."`
 }
 
 type roomPresence struct{ Body roomPresenceJSON }
@@ -47,7 +49,7 @@ func (a *API) roomPresence(ctx context.Context, in *InRoom) (*roomPresence, erro
 		return nil, err
 	}
 	now := a.cfg.Presence.Snapshot(id)
-	out := &roomPresence{Body: roomPresenceJSON{Users: make([]presentJSON, len(now.Users)), Count: now.Count}}
+	out := &roomPresence{Body: roomPresenceJSON{Users: make([]presentJSON, len(now.Users)), Count: now.Count, Degraded: now.Degraded}}
 	for i, u := range now.Users {
 		out.Body.Users[i] = presentJSON{UserID: string(u.ID), Username: u.Name}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tertulia/chat"
+	"tertulia/internal/presence"
 )
 
 func TestPresence(t *testing.T) {
@@ -24,6 +25,12 @@ func TestPresence(t *testing.T) {
 	alice.do("GET", "/users/bob/presence", "").want(http.StatusOK).is(`{"online":true,"last_seen_at":"2026-11-28T01:02:03.000Z"}`)
 	visit.Leave(true)
 	alice.do("GET", "/users/bob/presence", "").want(http.StatusOK).is(`{"online":false,"last_seen_at":"2026-11-28T01:02:03.000Z"}`)
+
+	// On another node, which this one does not hear any more.
+	w.presence.Said("another", []presence.Statement{{Room: "r", User: chat.User{ID: "bob", Name: "Bob"}, Sessions: 1, Here: true}})
+	w.presence.SetDegraded(true)
+	alice.do("GET", "/users/bob/presence", "").want(http.StatusOK).is(`{"online":true,"last_seen_at":"2026-11-28T01:02:03.000Z"}`)
+	alice.do("GET", "/rooms/r/presence", "").want(http.StatusOK).is(`{"users":[{"user_id":"bob","username":"Bob"}],"count":1,"degraded":true}`)
 
 	w.as("zoe").do("GET", "/users/bob/presence", "").refused(chat.UserNotFound)
 	w.as("zoe").do("GET", "/rooms/r/presence", "").refused(chat.Forbidden)

@@ -22,12 +22,21 @@ type roomStatsJSON struct {
 	Users       int `json:"users"`
 }
 
-// Stats serves GET /ws/stats from what the tracker knows of this node.
+// Stats serves GET /ws/stats from what the tracker knows of all nodes, or of
+// this one with ?scope=node.
 func Stats(here *presence.Tracker) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		now := here.Stats(presence.Node)
+		now := here.Stats(scopeOf(r.URL.Query().Get("scope")))
 		writeJSON(w, http.StatusOK, statsJSON{TotalConnections: now.Connections, TotalRooms: len(now.Rooms), Rooms: roomStatsOf(now)})
 	})
+}
+
+// scopeOf reads the parameter scope; what is no scope is the default.
+func scopeOf(name string) presence.Scope {
+	if name == "node" {
+		return presence.Node
+	}
+	return presence.Cluster
 }
 
 func roomStatsOf(now presence.Stats) map[string]roomStatsJSON {

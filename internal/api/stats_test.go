@@ -17,10 +17,11 @@ import (
 func TestStats(t *testing.T) {
 	here := presence.New(presence.Config{Bus: local.New(), Grace: -1})
 	defer here.Close()
+	query := ""
 	want := func(body string) {
 		t.Helper()
 		w := httptest.NewRecorder()
-		Stats(here).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/ws/stats", nil))
+		Stats(here).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/ws/stats"+query, nil))
 		got := jsontext.Value(w.Body.Bytes())
 		if err := got.Canonicalize(); err != nil || string(got) != body {
 			t.Errorf("body %s, %v, want %s", got, err, body)
@@ -43,5 +44,9 @@ func TestStats(t *testing.T) {
 	for _, v := range visits[:3] {
 		v.Leave(true)
 	}
+	want(`{"rooms":{"2":{"connections":2,"users":1}},"total_connections":2,"total_rooms":1}`)
+	here.Said("another", []presence.Statement{{Room: "2", User: chat.User{ID: "7", Name: "u"}, Sessions: 3, Here: true}})
+	want(`{"rooms":{"2":{"connections":5,"users":1}},"total_connections":5,"total_rooms":1}`)
+	query = "?scope=node"
 	want(`{"rooms":{"2":{"connections":2,"users":1}},"total_connections":2,"total_rooms":1}`)
 }

@@ -19,7 +19,7 @@ var (
 		"history":   "/re", "inbox": "/re", "unsubscribed": "/re",
 		"message_sent": "/re /data/nonce /data/duplicate",
 		"ok":           "/re /room /data/nonce /data/duplicate /data/private /data/expires_at",
-		"presence":     "/re /data/users /data/users/name", "room_changed": "/data/settings",
+		"presence":     "/re /data/users /data/users/name /data/degraded", "room_changed": "/data/settings",
 		"presence_diff": "/data/count /data/joined/name /data/left/name",
 		"receipt":       "/data/user/name", "typing": "/data/user/name",
 		"subscribed": "/re /data/resumed /data/presence /data/presence/users /data/presence/users/name /data/receipts/user/name",

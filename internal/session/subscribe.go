@@ -119,7 +119,7 @@ func (v *V1) enter(want wire.Subscription, sub *hub.Sub, at hub.Attached, my sto
 	case wire.PresenceNone:
 		version = math.MaxUint64 // all changes are older than what the client wants to know
 	case wire.PresenceCount:
-		s.Presence = &wire.Presence{Version: here.Version, Count: here.Count}
+		s.Presence = &wire.Presence{Version: here.Version, Count: here.Count, Degraded: here.Degraded}
 	case wire.PresenceList:
 		s.Presence = presenceOf(here)
 	}
@@ -134,7 +134,7 @@ func presenceOf(here presence.Snapshot) *wire.Presence {
 	if users == nil {
 		users = []chat.User{}
 	}
-	return &wire.Presence{Version: here.Version, Count: here.Count, Users: users}
+	return &wire.Presence{Version: here.Version, Count: here.Count, Degraded: here.Degraded, Users: users}
 }
 
 func itemsOf(recent []hub.Recent) []wire.HistoryItem {
