@@ -453,3 +453,39 @@ func TestStartWithoutRedis(t *testing.T) {
 	a.want("alice bob")
 	lost.wantDegraded(false)
 }
+
+// On a Redis Cluster the keys of a node share a slot, and those of others and
+// the list of nodes lie elsewhere.
+func TestRedisCluster(t *testing.T) {
+	masters, err := services.StartRedisCluster(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range masters {
+		t.Cleanup(m.Close)
+	}
+	c := newCluster(t, 2*time.Second, 2*time.Second)
+	var nodes []*node
+	for range 4 {
+		client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{masters[0].Addr}, DisableCache: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes = append(nodes, c.startOn(client))
+	}
+	for i, n := range nodes {
+		n.join(fmt.Sprint("u", i))
+	}
+	for _, n := range nodes {
+		n.want("u0 u1 u2 u3")
+	}
+	nodes[0].kill()
+	nodes[1].stopOrderly()
+	nodes[2].visits["u2"].Leave(true)
+	nodes[3].want("u3")
+	for i, n := range nodes {
+		if degraded, _ := n.ledger.Degraded(); degraded {
+			t.Errorf("node %d is degraded", i)
+		}
+	}
+}
