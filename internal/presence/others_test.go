@@ -3,6 +3,7 @@ package presence
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,19 +141,30 @@ func TestTell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := local.New()
 		defer b.Close()
+		var mu sync.Mutex
 		var told []string
+		take := func() string {
+			mu.Lock()
+			defer mu.Unlock()
+			fresh := strings.Join(told, ", ")
+			told = nil
+			return fresh
+		}
 		tracker := New(Config{Bus: b})
 		defer tracker.Close()
-		tracker.TellTo(func(s Statement) { told = append(told, fmt.Sprintf("%s %d %v", s.User.Name, s.Sessions, s.Here)) })
+		tracker.TellTo(func(s Statement) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, fmt.Sprintf("%s %d %v", s.User.Name, s.Sessions, s.Here))
+		})
 		f := &fixture{Tracker: tracker, heard: listen(t, b, room1), visits: make(map[string]*Visit)}
 		for i, s := range []struct{ do, want string }{
 			{"ana/1", "ana 1 true"}, {"ana/2", "ana 2 true"}, {"ana/1 is cut", "ana 1 true"}, {"ana/2 is cut", "ana 0 true"},
 			{"B: ana 1,bo 1", ""}, {"9s", ""}, {"ana=Anita/3", "Anita 1 true"}, {"ana/3 is cut", "Anita 0 true"}, {"10s", "Anita 0 false"},
 			{"bo/1", "bo 1 true"}, {"B is void", ""}, {"1m", ""}, {"bo/1 leaves", "bo 0 false"},
 		} {
-			told = nil
 			f.doOthers(t, s.do)
-			if got := strings.Join(told, ", "); got != s.want {
+			if got := take(); got != s.want {
 				t.Errorf("step %d, %q: told %q, want %q", i, s.do, got, s.want)
 			}
 		}
@@ -163,11 +175,11 @@ func TestTell(t *testing.T) {
 		if got := fmt.Sprint(f.Own()); got != "[{1 {ana ana} 1 true} {1 {cy cy} 0 true}]" {
 			t.Errorf("Own() = %s", got)
 		}
-		told = nil
+		take()
 		f.Close()
 		f.do(t, "ana/1 leaves")
-		if told != nil {
-			t.Errorf("after Close told %q, want nothing", told)
+		if got := take(); got != "" {
+			t.Errorf("after Close told %q, want nothing", got)
 		}
 	})
 }
