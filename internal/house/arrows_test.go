@@ -23,6 +23,8 @@ var arrows = map[string][]string{
 	"internal/store/storetest":   {"chat", "internal/store", "pgregory.net/rapid"},
 	"internal/bus":               {"chat"},
 	"internal/bus/local":         {"chat", "internal/bus"},
+	"internal/bus/redis":         {"chat", "internal/bus", "internal/bus/local", "internal/count", "internal/redis", "github.com/redis/rueidis"},
+	"internal/redis":             {"internal/count", "github.com/redis/rueidis"},
 	"internal/bus/bustest":       {"chat", "internal/bus", "pgregory.net/rapid"},
 	"internal/hub/pipe":          {},
 	"internal/hub/transporttest": {"internal/hub"},

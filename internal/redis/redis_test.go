@@ -1,0 +1,131 @@
+package redis
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"tertulia/internal/services"
+	"tertulia/internal/services/servicetest"
+)
+
+// patience is spent only by what fails.
+const patience = 20 * time.Second
+
+func open(t *testing.T, cfg Config) *Client {
+	t.Helper()
+	c, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// await waits until Redis is, or is not, up.
+func await(t *testing.T, c *Client, up bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		_, err := c.Up()
+		if (err == nil) == up {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v Up() = %v, want up to be %t", patience, err, up)
+		}
+	}
+}
+
+func ping(c *Client) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	client := c.Commands()
+	return client.Do(ctx, client.B().Ping().Build()).Error()
+}
+
+func TestStandalone(t *testing.T) {
+	c := open(t, Config{URLs: []string{"redis://" + servicetest.Redis(t).Addr}, Prefix: "p:"})
+	await(t, c, true)
+	if err := ping(c); err != nil {
+		t.Errorf("PING = %v", err)
+	}
+	if c.Cluster() || c.Prefix() != "p:" {
+		t.Errorf("Cluster, Prefix = %t, %q, want false, p:", c.Cluster(), c.Prefix())
+	}
+}
+
+// A server that is not there when the node starts is found when it comes, and
+// again after it was away.
+func TestServerThatComesLater(t *testing.T) {
+	r, err := services.StartRedis(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	r.Kill()
+	c := open(t, Config{URLs: []string{"redis://" + r.Addr}})
+	<-c.Tried()
+	if _, err := c.Up(); err == nil {
+		t.Error("a server that does not run is up")
+	}
+	if err := ping(c); err == nil {
+		t.Error("a server that does not run answers")
+	}
+	for range 2 {
+		if err := r.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		await(t, c, true)
+		if err := ping(c); err != nil {
+			t.Errorf("PING = %v", err)
+		}
+		r.Kill()
+		await(t, c, false)
+	}
+}
+
+func TestFrozenServerIsDown(t *testing.T) {
+	r, err := services.StartRedis(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	c := open(t, Config{URLs: []string{"redis://" + r.Addr}})
+	await(t, c, true)
+	r.Stop()
+	await(t, c, false)
+	r.Continue()
+	await(t, c, true)
+}
+
+func TestWrongConfiguration(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		cfg  Config
+		want string
+	}{
+		{"none", Config{}, "no URL"},
+		{"no URL", Config{URLs: []string{"redis://:s3cret@host:port"}}, "no URL"},
+		{"scheme", Config{URLs: []string{"http://:s3cret@host"}}, "must begin with redis://"},
+		{"host", Config{URLs: []string{"redis://:s3cret@/1"}}, "no host"},
+		{"database", Config{URLs: []string{"redis://:s3cret@host/one"}}, "number of a database"},
+		{"user alone", Config{URLs: []string{"redis://ana@host"}}, "without a password"},
+		{"unknown", Config{URLs: []string{"redis://host?tls=yes"}}, `"tls"`},
+		{"different", Config{URLs: []string{"redis://:s3cret@one", "redis://:s3cre7@two"}}, "URL 2: only host and port"},
+		{"cluster with database", Config{URLs: []string{"redis://one/3", "redis://two/3"}}, "no databases"},
+		{"CA without TLS", Config{URLs: []string{"redis://one"}, CAFile: "ca.pem"}, "rediss://"},
+		{"no CA", Config{URLs: []string{"rediss://one"}, CAFile: "/nowhere/ca.pem"}, "CA file"},
+		{"empty CA", Config{URLs: []string{"rediss://one"}, CAFile: "redis_test.go"}, "no certificate"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Open(test.cfg)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("Open = %v, want %q in it", err, test.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "s3cre") {
+				t.Errorf("Open = %v, which shows the password", err)
+			}
+		})
+	}
+}
