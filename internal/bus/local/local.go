@@ -71,6 +71,47 @@ func (b *Bus) Publish(topic bus.Topic, events []chat.Event) {
 	}
 }
 
+// Subscribed reports whether topic has handlers at this moment.
+func (b *Bus) Subscribed(topic bus.Topic) bool {
+	s := b.shard(topic)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.topics[topic]) > 0
+}
+
+// Lost tells the topic's handlers, by a call with no events, that some of its
+// events may have been lost.
+func (b *Bus) Lost(topic bus.Topic) {
+	s := b.shard(topic)
+	s.mu.RLock()
+	subs := s.topics[topic]
+	s.mu.RUnlock()
+	for _, sub := range subs {
+		sub.call(nil)
+	}
+}
+
+// LostAll does what Lost does for every topic that match takes.
+func (b *Bus) LostAll(match func(bus.Topic) bool) {
+	var lost [][]*subscription
+	for i := range b.shards {
+		s := &b.shards[i]
+		lost = lost[:0]
+		s.mu.RLock()
+		for topic, subs := range s.topics {
+			if match(topic) {
+				lost = append(lost, subs)
+			}
+		}
+		s.mu.RUnlock()
+		for _, subs := range lost {
+			for _, sub := range subs {
+				sub.call(nil)
+			}
+		}
+	}
+}
+
 // Subscribe adds h to the topic's handlers.
 func (b *Bus) Subscribe(ctx context.Context, topic bus.Topic, h bus.Handler) (bus.Subscription, error) {
 	if err := ctx.Err(); err != nil {

@@ -166,6 +166,32 @@ func (b *Bus) handlers(topic bus.Topic) int {
 	return len(s.topics[topic])
 }
 
+// A loss is told to the handlers of its topics and to nobody else.
+func TestLossIsTold(t *testing.T) {
+	b := New()
+	defer b.Close()
+	var told [3]int
+	for i := range told {
+		subscribe(t, b, bus.Topic(fmt.Sprintf("room/%d", i)), func(events []chat.Event) {
+			if len(events) == 0 {
+				told[i]++
+			}
+		})
+	}
+	b.Lost("room/1")
+	b.Lost("room/nobody")
+	if want := [3]int{0, 1, 0}; told != want {
+		t.Errorf("after Lost of room 1 handlers were told %v times, want %v", told, want)
+	}
+	b.LostAll(func(topic bus.Topic) bool { return topic != "room/0" })
+	if want := [3]int{0, 2, 1}; told != want {
+		t.Errorf("after LostAll but room 0 handlers were told %v times, want %v", told, want)
+	}
+	if !b.Subscribed("room/1") || b.Subscribed("room/nobody") {
+		t.Errorf("Subscribed = %t, %t, want true, false", b.Subscribed("room/1"), b.Subscribed("room/nobody"))
+	}
+}
+
 func TestPublishDoesNotAllocate(t *testing.T) {
 	b := New()
 	defer b.Close()
