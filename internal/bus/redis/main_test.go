@@ -8,9 +8,9 @@ import (
 	"tertulia/internal/services/servicetest"
 )
 
-// shared has servers that end before it is looked what is left over.
-type shared struct{ *testing.M }
+// serving has servers that end before it is looked what is left over.
+type serving struct{ *testing.M }
 
-func (s shared) Run() int { return servicetest.Run(s.M) }
+func (s serving) Run() int { return servicetest.Run(s.M) }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(shared{m}) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(serving{m}) }

@@ -1,0 +1,67 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"math/bits"
+	"time"
+
+	"tertulia/internal/bus"
+)
+
+// tendEvery is how often losses are told: those of a tenth of a second as one.
+const tendEvery = 100 * time.Millisecond
+
+// tend tells subscribers of losses until ctx ends.
+func (b *Bus) tend(ctx context.Context) {
+	tick := time.NewTicker(tendEvery)
+	defer tick.Stop()
+	var told time.Time // without any group
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		now := time.Now()
+		mask := b.lost.Swap(0)
+		if groups := b.groups.Load(); groups != nil {
+			mask |= b.check(*groups, now)
+		} else if now.Sub(told) >= repeatEvery {
+			told = now
+			mask = 1<<shards - 1
+		}
+		if mask != 0 {
+			b.counts.Told.Inc()
+			b.local.LostAll(func(topic bus.Topic) bool { return mask>>shardOf(topic)&1 != 0 })
+		}
+	}
+}
+
+// check looks at all groups, and tells the log when the node begins or ends to
+// hear everything.
+func (b *Bus) check(groups []*group, now time.Time) (mask uint32) {
+	deaf := 0
+	for _, g := range groups {
+		mask |= g.check(now)
+		if g.isDeaf() {
+			deaf += bits.OnesCount32(g.mask)
+		}
+	}
+	switch before := int(b.deaf.Swap(int32(deaf))); {
+	case before == 0 && deaf > 0:
+		b.log.Warn("other nodes are not heard; rooms are looked at in the store once a second", "shards", deaf, "of", shards)
+	case before > 0 && deaf == 0:
+		b.log.Info("other nodes are heard")
+	}
+	return mask
+}
+
+// Up returns nil if the node hears all that other nodes publish, else what it
+// does not hear, in words for an operator.
+func (b *Bus) Up() error {
+	if deaf := b.deaf.Load(); deaf > 0 {
+		return fmt.Errorf("redis bus: %d of %d shards are not heard", deaf, shards)
+	}
+	return nil
+}
