@@ -87,6 +87,7 @@ func (g *group) start(ctx context.Context, running *sync.WaitGroup, settle func(
 // listen keeps the group subscribed until ctx ends. Every end of a
 // subscription is a loss: messages may have gone by before the next one.
 func (g *group) listen(ctx context.Context) {
+	defer g.unsubscribed() // also if it never was
 	client := g.bus.redis.Listening()
 	hooked := rueidis.WithOnSubscriptionHook(ctx, g.confirm)
 	for ctx.Err() == nil {
