@@ -13,4 +13,8 @@ type serving struct{ *testing.M }
 
 func (s serving) Run() int { return servicetest.Run(s.M) }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(serving{m}) }
+// rueidis closes connections to servers that have left a cluster five seconds
+// later.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(serving{m}, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
+}
