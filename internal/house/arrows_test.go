@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"internal/bus/redis":         {"chat", "internal/bus", "internal/bus/local", "internal/count", "internal/packed", "internal/redis", "github.com/redis/rueidis"},
 	"internal/redis":             {"github.com/redis/rueidis"},
 	"internal/packed":            {"chat"},
+	"internal/cache":             {"chat", "internal/count", "internal/packed", "internal/redis", "internal/store", "github.com/redis/rueidis"},
 	"internal/bus/bustest":       {"chat", "internal/bus", "pgregory.net/rapid"},
 	"internal/hub/pipe":          {},
 	"internal/hub/transporttest": {"internal/hub"},
