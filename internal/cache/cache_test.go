@@ -60,8 +60,7 @@ func newWorld(t *testing.T, client *redis.Client) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{inner: &counted{Store: db}}
-	w.Store = newStore(Config{Store: w.inner, Redis: client, Secret: []byte("secret")})
+	w := worldOf(db, client)
 	t.Cleanup(func() {
 		w.running.Wait()
 		if err := db.Close(); err != nil {
@@ -71,9 +70,16 @@ func newWorld(t *testing.T, client *redis.Client) *world {
 	return w
 }
 
+// worldOf puts another cache before a store.
+func worldOf(db store.Store, client *redis.Client) *world {
+	w := &world{inner: &counted{Store: db}}
+	w.Store = newStore(Config{Store: w.inner, Redis: client, Secret: []byte("secret")})
+	return w
+}
+
 type fataler interface{ Fatalf(string, ...any) }
 
-func add(t fataler, to store.Appender, a store.Append) chat.Event {
+func add(t fataler, to store.Appender, room chat.RoomID, a store.Append) chat.Event {
 	a.Room, a.MayCreate = room, true
 	if a.Actor.ID == "" {
 		a.Actor = chat.User{ID: "ana", Name: "Ana"}
@@ -86,7 +92,7 @@ func add(t fataler, to store.Appender, a store.Append) chat.Event {
 }
 
 func say(t fataler, to store.Appender, text string) chat.Event {
-	return add(t, to, store.Append{Kind: chat.KindMessage, Body: chat.MessageBody(text)})
+	return add(t, to, room, store.Append{Kind: chat.KindMessage, Body: chat.MessageBody(text)})
 }
 
 var all = store.Limit{Events: 50, Bytes: 1 << 20}
@@ -164,7 +170,7 @@ func TestTakenBackTextLeaves(t *testing.T) {
 			if !strings.Contains(w.text(t), "regrettable") {
 				t.Fatal("the text is not there to begin with")
 			}
-			add(t, w, back)
+			add(t, w, room, back)
 			w.flush()
 			if strings.Contains(w.text(t), "regrettable") {
 				t.Error("the text is still in Redis")
@@ -218,18 +224,16 @@ func TestWithoutRedis(t *testing.T) {
 // store's.
 func TestAnswersAreTheStores(t *testing.T) {
 	client := connect(t, redis.Config{URLs: []string{"redis://" + servicetest.Redis(t).Addr}, Prefix: servicetest.Prefix()})
+	db, rooms := newWorld(t, client).inner.Store, 0
 	rapid.Check(t, func(rt *rapid.T) {
-		t.Run("", func(t *testing.T) { checkAnswers(t, rt, client) })
+		rooms++
+		checkAnswers(t, rt, worldOf(db, client), chat.RoomID(fmt.Sprint("room-", rooms)))
 	})
 }
 
-func checkAnswers(t *testing.T, rt *rapid.T, client *redis.Client) {
-	w := newWorld(t, client)
-	commands := client.Commands()
+func checkAnswers(t *testing.T, rt *rapid.T, w *world, room chat.RoomID) {
+	commands := w.redis.Commands()
 	key := w.keyOf(room, w.Epoch())
-	if err := commands.Do(t.Context(), commands.B().Del().Key(key).Build()).Error(); err != nil {
-		t.Fatal(err)
-	}
 	var seen []string // members that once were there
 	zadd := func(score int, member string) {
 		commands.Do(t.Context(), commands.B().Arbitrary("ZADD").Keys(key).Args(strconv.Itoa(score), member).Build())
@@ -246,16 +250,16 @@ func checkAnswers(t *testing.T, rt *rapid.T, client *redis.Client) {
 	}
 	rt.Repeat(map[string]func(*rapid.T){
 		"say": func(rt *rapid.T) {
-			add(rt, to(rt), store.Append{Kind: chat.KindMessage, Actor: by(rt), Body: chat.MessageBody(rapid.StringN(1, 30, 60).Draw(rt, "text"))})
+			add(rt, to(rt), room, store.Append{Kind: chat.KindMessage, Actor: by(rt), Body: chat.MessageBody(rapid.StringN(1, 30, 60).Draw(rt, "text"))})
 		},
 		"edit": func(rt *rapid.T) {
-			add(rt, to(rt), store.Append{Kind: chat.KindMessageEdited, Actor: by(rt), Target: seq(rt), Body: chat.MessageBody("edited")})
+			add(rt, to(rt), room, store.Append{Kind: chat.KindMessageEdited, Actor: by(rt), Target: seq(rt), Body: chat.MessageBody("edited")})
 		},
 		"delete": func(rt *rapid.T) {
-			add(rt, to(rt), store.Append{Kind: chat.KindMessageDeleted, Actor: by(rt), Target: seq(rt), Body: []byte("{}")})
+			add(rt, to(rt), room, store.Append{Kind: chat.KindMessageDeleted, Actor: by(rt), Target: seq(rt), Body: []byte("{}")})
 		},
 		"erase": func(rt *rapid.T) {
-			add(rt, to(rt), store.Append{Kind: chat.KindMessagesErased, Member: &chat.Member{User: by(rt)}, Body: []byte("{}")})
+			add(rt, to(rt), room, store.Append{Kind: chat.KindMessagesErased, Member: &chat.Member{User: by(rt)}, Body: []byte("{}")})
 		},
 		"trim": func(rt *rapid.T) {
 			if _, _, err := w.Trim(t.Context(), room, chat.Retention{Events: rapid.Int64Range(5, 20).Draw(rt, "keep")}); err != nil {
@@ -291,4 +295,5 @@ func checkAnswers(t *testing.T, rt *rapid.T, client *redis.Client) {
 			}
 		},
 	})
+	w.running.Wait()
 }
