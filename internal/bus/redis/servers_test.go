@@ -52,6 +52,12 @@ func TestACL(t *testing.T) {
 			t.Errorf("%s = %v, want NOPERM", command, err)
 		}
 	}
+	const key = "tertulia:recent:{r}:e" // as package cache uses it
+	for _, command := range []string{"ZADD " + key + " 1 x", "ZRANGE " + key + " 0 +inf BYSCORE LIMIT 0 9", "ZREMRANGEBYRANK " + key + " 0 -65", "EXPIRE " + key + " 600", "DEL " + key} {
+		if err := client.Do(t.Context(), client.B().Arbitrary(strings.Fields(command)...).Build()).Error(); err != nil {
+			t.Errorf("%s = %v", command, err)
+		}
+	}
 	wrong := url.URL{Scheme: "redis", User: url.UserPassword("tertulia", "wr0ng"), Host: r.Addr}
 	c, err := redis.Open(redis.Config{URLs: []string{wrong.String()}})
 	if err != nil {
