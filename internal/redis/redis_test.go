@@ -115,6 +115,7 @@ func TestWrongConfiguration(t *testing.T) {
 		{"different", Config{URLs: []string{"redis://:s3cret@one", "redis://:s3cre7@two"}}, "URL 2: only host and port"},
 		{"cluster with database", Config{URLs: []string{"redis://one/3", "redis://two/3"}}, "no databases"},
 		{"CA without TLS", Config{URLs: []string{"redis://one"}, CAFile: "ca.pem"}, "rediss://"},
+		{"prefix", Config{URLs: []string{"redis://one"}, Prefix: "{a}:"}, "brace"},
 		{"no CA", Config{URLs: []string{"rediss://one"}, CAFile: "/nowhere/ca.pem"}, "CA file"},
 		{"empty CA", Config{URLs: []string{"rediss://one"}, CAFile: "redis_test.go"}, "no certificate"},
 	} {

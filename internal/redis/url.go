@@ -34,6 +34,9 @@ func optionOf(cfg *Config) (rueidis.ClientOption, error) {
 	if len(cfg.URLs) == 0 {
 		return option, errors.New("redis: no URL")
 	}
+	if strings.ContainsAny(cfg.Prefix, "{}") {
+		return option, errors.New("redis: the prefix has a brace; braces say what shares a slot in a Redis Cluster")
+	}
 	var first server
 	for i, u := range cfg.URLs {
 		s, err := parse(u)
