@@ -75,11 +75,11 @@ func (p *Process) start(ctx context.Context) error {
 func (p *Process) Kill() { p.end(syscall.SIGKILL) }
 
 // Stop freezes the server (SIGSTOP) until Continue; its sockets stay open. Of
-// a server with children only the parent is frozen.
-func (p *Process) Stop() { p.signal(syscall.SIGSTOP) }
+// a server with children only the parent is frozen. Only Linux has it.
+func (p *Process) Stop() { p.signal(freeze) }
 
 // Continue ends Stop.
-func (p *Process) Continue() { p.signal(syscall.SIGCONT) }
+func (p *Process) Continue() { p.signal(thaw) }
 
 // Restart starts a server that has ended, on the same address and with what it
 // has kept.

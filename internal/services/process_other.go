@@ -2,7 +2,16 @@
 
 package services
 
-import "os/exec"
+import (
+	"os/exec"
+	"syscall"
+)
+
+// Zero is no signal, and sending it does nothing.
+const (
+	freeze = syscall.Signal(0)
+	thaw   = syscall.Signal(0)
+)
 
 // dieWithParent does nothing where there is no signal for it.
 func dieWithParent(*exec.Cmd) {}
