@@ -1,0 +1,118 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	// connectLimit is how long one host may take to let us in, unless the URL
+	// says otherwise by connect_timeout.
+	connectLimit = 5 * time.Second
+	// userTimeout is how long what we have sent may stay without the other
+	// system's acknowledgement until the connection is dead.
+	userTimeout = 20 * time.Second
+)
+
+// keepAlive finds a server that has vanished while we wait for its answer.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3}
+
+// errNoCancel refuses the connection over which pgx would have a statement
+// cancelled: a commit that waits for a synchronous standby would then succeed
+// without it.
+var errNoCancel = errors.New("statements that write are not cancelled")
+
+// dialer opens connections and checks each of them.
+type dialer struct {
+	config Config
+	base   *pgx.ConnConfig
+
+	mu     sync.Mutex
+	server server // guarded by mu: the one seen last, on its highest timeline
+}
+
+func newDialer(c Config) (*dialer, error) {
+	base, err := pgx.ParseConfig(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("read the database's URL: %w", err) // pgx leaves the password out
+	}
+	if base.ConnectTimeout == 0 {
+		base.ConnectTimeout = connectLimit
+	}
+	if base.ValidateConnect == nil {
+		base.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	if base.RuntimeParams["application_name"] == "" {
+		base.RuntimeParams["application_name"] = "tertulia"
+	}
+	base.DialFunc = dial
+	return &dialer{config: c, base: base}, nil
+}
+
+func dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := net.Dialer{KeepAliveConfig: keepAlive, Control: setUserTimeout}
+	return d.DialContext(ctx, network, addr)
+}
+
+// connect opens one connection.
+func (d *dialer) connect(ctx context.Context) (*pgx.Conn, error) {
+	return d.connectAs(ctx, d.base)
+}
+
+func (d *dialer) connectAs(ctx context.Context, c *pgx.ConnConfig) (*pgx.Conn, error) {
+	conn, err := pgx.ConnectConfig(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.check(ctx, conn); err != nil {
+		return nil, errors.Join(err, conn.Close(ctx))
+	}
+	return conn, nil
+}
+
+// writer opens a connection that never cancels. warn hears the server's
+// warnings, in the goroutine that runs a statement.
+func (d *dialer) writer(ctx context.Context, warn func(*pgconn.Notice)) (*pgx.Conn, net.Conn, error) {
+	var (
+		c      = d.base.Copy()
+		opened atomic.Bool
+		wire   net.Conn
+	)
+	c.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if opened.Load() {
+			return nil, errNoCancel
+		}
+		nc, err := dial(ctx, network, addr)
+		wire = nc
+		return nc, err
+	}
+	c.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if n.SeverityUnlocalized == "WARNING" {
+			warn(n)
+		}
+	}
+	conn, err := d.connectAs(ctx, c)
+	opened.Store(true)
+	return conn, wire, err
+}
+
+// pool opens the connections for reading.
+func (d *dialer) pool(ctx context.Context, size int) (*pgxpool.Pool, error) {
+	c, err := pgxpool.ParseConfig(d.config.URL)
+	if err != nil {
+		return nil, fmt.Errorf("read the database's URL: %w", err)
+	}
+	c.ConnConfig = d.base.Copy()
+	c.MaxConns = int32(size)
+	c.AfterConnect = d.check
+	return pgxpool.NewWithConfig(ctx, c)
+}

@@ -1,0 +1,61 @@
+package postgres
+
+import (
+	"context"
+
+	"tertulia/chat"
+	"tertulia/internal/store"
+)
+
+// Member returns a room and a user's standing in it; see [store.Members].
+func (s *Store) Member(ctx context.Context, id chat.RoomID, user chat.UserID) (chat.Room, chat.Member, error) {
+	room, member := s.noRoom(id), chat.Member{Room: id, User: chat.User{ID: user}}
+	var (
+		r roomRow
+		m memberRow
+	)
+	step := "read member " + string(user) + " of room " + string(id)
+	err := s.read(ctx, step, statement{s.sql.member, []any{string(id), string(user)}, append(r.dest(), m.dest()...), func() (err error) {
+		if room, err = r.room(s.meta.epoch); err != nil || m.user == "" {
+			return err
+		}
+		member, err = m.member(id)
+		return err
+	}})
+	return room, member, err
+}
+
+// Members returns those who are in a room.
+func (s *Store) Members(ctx context.Context, id chat.RoomID, states []chat.State, after chat.UserID, limit int) (members []chat.Member, err error) {
+	words := make([]string, len(states))
+	for i, state := range states {
+		words[i] = state.String()
+	}
+	var m memberRow
+	args := []any{string(id), string(after), words, max(limit, 0)}
+	err = s.read(ctx, "read members of room "+string(id), statement{s.sql.members, args, m.dest(), func() error {
+		member, err := m.member(id)
+		members = append(members, member)
+		return err
+	}})
+	return members, err
+}
+
+// Standings returns the rooms of a user.
+func (s *Store) Standings(ctx context.Context, user chat.UserID, after chat.RoomID, limit int) (standings []store.Standing, err error) {
+	var (
+		r roomRow
+		m memberRow
+	)
+	args := []any{string(user), string(after), max(limit, 0)}
+	err = s.read(ctx, "read rooms of user "+string(user), statement{s.sql.standings, args, append(r.dest(), m.dest()...), func() error {
+		room, err := r.room(s.meta.epoch)
+		if err != nil {
+			return err
+		}
+		member, err := m.member(room.ID)
+		standings = append(standings, store.Standing{Room: room, Member: member})
+		return err
+	}})
+	return standings, err
+}
