@@ -58,7 +58,7 @@ func (s *Store) page(ctx context.Context, sql string, id chat.RoomID, seq uint64
 	var (
 		r    roomRow
 		e    eventRow
-		args = []any{string(id), clampSeq(seq), int64(max(limit.Events, 1)), store.KindName(limit.Only), int64(limit.Bytes)}
+		args = []any{string(id), clampSeq(seq), int64(max(limit.Events, 1)), only(limit.Only), int64(limit.Bytes)}
 	)
 	err := s.read(ctx, "read room "+string(id), statement{sql, args, append(r.dest(), e.dest()...), func() (err error) {
 		if page.Room, err = r.room(s.meta.epoch); err != nil || e.seq == 0 {
@@ -72,4 +72,14 @@ func (s *Store) page(ctx context.Context, sql string, id chat.RoomID, seq uint64
 		return store.Page{}, err
 	}
 	return page, nil
+}
+
+// only is the word of the kind that a page is of, NULL for every kind. A kind
+// that is not stored has the empty word, which no event has.
+func only(kind chat.Kind) *string {
+	if kind == 0 {
+		return nil
+	}
+	word := store.KindName(kind)
+	return &word
 }

@@ -30,7 +30,7 @@ func statementsIn(schema string) statements {
 		return in(`SELECT `, room, `, `, event, ` FROM @rooms r LEFT JOIN LATERAL (
 			SELECT * FROM (
 				SELECT f.*, row_number() OVER w AS place, sum(octet_length(f.body)) OVER w AS bytes FROM (
-					SELECT * FROM @events WHERE room_no = r.no AND `, where, ` AND ($4::text = '' OR kind = $4) ORDER BY seq `, order, ` LIMIT $3) f
+					SELECT * FROM @events WHERE room_no = r.no AND `, where, ` AND ($4::text IS NULL OR kind = $4) ORDER BY seq `, order, ` LIMIT $3) f
 				WINDOW w AS (ORDER BY f.seq `, order, ` ROWS UNBOUNDED PRECEDING)) g
 			WHERE g.place = 1 OR g.bytes <= $5 AND g.bytes - octet_length(g.body) < $5) e ON true
 			WHERE r.id = $1 ORDER BY e.seq`)

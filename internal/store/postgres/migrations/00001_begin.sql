@@ -125,17 +125,18 @@ RETURN CASE role WHEN 'member' THEN 1 WHEN 'moderator' THEN 2 WHEN 'owner' THEN 
 -- +goose StatementEnd
 
 -- append_other stores one row of a batch that is more than a plain message:
--- see append, whose transaction has locked the room numbered p_no. p_x holds
--- what such a row has beside a message; p_refused says that the row before it
--- was refused.
+-- see append, whose transaction has locked the room r. p_x holds what such a
+-- row has beside a message; p_refused says that the row before it was refused.
+-- What the row changes of the room itself is changed in r alone: a transaction
+-- that wrote the same row a thousand times would leave it as many versions to
+-- look through.
 -- +goose StatementBegin
 CREATE FUNCTION append_other(
-    p_no bigint, p_now bigint, p_actor text, p_name text, p_nonce text, p_body text, p_digest bigint, p_tag integer,
+    p_now bigint, p_actor text, p_name text, p_nonce text, p_body text, p_digest bigint, p_tag integer,
     p_flags integer, p_x jsonb, p_refused boolean,
-    OUT fate text, OUT event events, OUT epoch text, OUT have bigint)
+    INOUT r rooms, OUT fate text, OUT event events, OUT have bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
-    r      rooms;
     actor  members;
     who    members;
     target events;
@@ -148,13 +149,11 @@ BEGIN
     IF does = 'nothing' THEN
         fate := 'incomplete'; RETURN;
     END IF;
-    SELECT * INTO r FROM rooms WHERE no = p_no;
-    IF NOT FOUND OR r.head = 0 AND p_flags & 1 = 0 THEN
+    IF r.no IS NULL OR r.head = 0 AND p_flags & 1 = 0 THEN
         fate := 'room_not_found'; RETURN;
     END IF;
-    epoch := r.epoch;
 
-    SELECT * INTO event FROM events e WHERE e.nonce = p_nonce AND e.room_no = p_no AND e.actor = p_actor;
+    SELECT * INTO event FROM events e WHERE e.nonce = p_nonce AND e.room_no = r.no AND e.actor = p_actor;
     IF FOUND THEN
         fate := CASE WHEN event.digest = p_digest THEN 'duplicate' ELSE 'idempotency_conflict' END;
         RETURN;
@@ -166,7 +165,7 @@ BEGIN
     IF (p_x ->> 'new')::boolean AND r.head > 0 THEN
         fate := 'room_exists'; RETURN;
     END IF;
-    SELECT * INTO actor FROM members m WHERE m.room_no = p_no AND m."user" = p_actor;
+    SELECT * INTO actor FROM members m WHERE m.room_no = r.no AND m."user" = p_actor;
     may := CASE WHEN actor.state = 'banned' THEN 0
         ELSE greatest((r.access = 'open')::integer, CASE WHEN actor.state = 'joined' THEN rank(actor.role) END) END;
     IF need > 0 AND actor.state = 'banned' THEN
@@ -180,7 +179,7 @@ BEGIN
     END IF;
     IF does IN ('edit', 'delete') THEN
         SELECT * INTO target FROM events e
-            WHERE e.room_no = p_no AND e.seq = (p_x ->> 'target')::bigint AND e.kind = 'message' AND NOT e.deleted;
+            WHERE e.room_no = r.no AND e.seq = (p_x ->> 'target')::bigint AND e.kind = 'message' AND NOT e.deleted;
         IF NOT FOUND THEN
             fate := 'message_not_found'; RETURN;
         END IF;
@@ -188,7 +187,7 @@ BEGIN
             fate := 'not_own'; RETURN;
         END IF;
     ELSIF does = 'stand' THEN
-        SELECT * INTO who FROM members m WHERE m.room_no = p_no AND m."user" = p_x ->> 'subject';
+        SELECT * INTO who FROM members m WHERE m.room_no = r.no AND m."user" = p_x ->> 'subject';
     END IF;
     IF (p_x ->> 'versioned')::boolean THEN
         have := CASE does WHEN 'stand' THEN coalesce(who.version, 0) WHEN 'settle' THEN r.version
@@ -199,12 +198,12 @@ BEGIN
     END IF;
     IF does = 'stand' AND r.head > 0 AND (p_x ->> 'owned')::boolean AND NOT (p_x ->> 'state' = 'joined' AND p_x ->> 'role' = 'owner')
         AND (SELECT count(*) > 0 AND NOT bool_or(m.role = 'owner') FROM members m
-            WHERE m.room_no = p_no AND m."user" <> p_x ->> 'subject' AND m.state = 'joined') THEN
+            WHERE m.room_no = r.no AND m."user" <> p_x ->> 'subject' AND m.state = 'joined') THEN
         fate := 'not_owned'; RETURN;
     END IF;
 
     fate := 'stored';
-    event.room_no := p_no;
+    event.room_no := r.no;
     event.seq := r.head + 1;
     event.id := nextval('event_ids');
     event.at := greatest(p_now, r.last_at);
@@ -222,46 +221,63 @@ BEGIN
     event.subject := p_x ->> 'subject';
     event.body := p_body;
     INSERT INTO events VALUES (event.*);
-    UPDATE rooms SET head = event.seq, msgs = event.msgs, last_at = event.at,
-        created_at = CASE WHEN r.head = 0 THEN event.at ELSE created_at END WHERE no = p_no;
+    IF r.head = 0 THEN
+        r.created_at := event.at;
+    END IF;
+    r.head := event.seq;
+    r.msgs := event.msgs;
+    r.last_at := event.at;
 
     CASE does
     WHEN 'post' THEN
         UPDATE members m SET read = event.seq, delivered = event.seq, read_msgs = event.msgs, name = coalesce(nullif(p_name, ''), m.name)
-            WHERE m.room_no = p_no AND m."user" = p_actor;
+            WHERE m.room_no = r.no AND m."user" = p_actor;
     WHEN 'edit' THEN
-        UPDATE events e SET body = p_body, changed_seq = event.seq, changed_at = event.at WHERE e.room_no = p_no AND e.seq = target.seq;
+        UPDATE events e SET body = p_body, changed_seq = event.seq, changed_at = event.at WHERE e.room_no = r.no AND e.seq = target.seq;
     WHEN 'delete' THEN
-        UPDATE events e SET body = '{}', deleted = true, changed_seq = event.seq, changed_at = event.at WHERE e.room_no = p_no AND e.seq = target.seq;
+        UPDATE events e SET body = '{}', deleted = true, changed_seq = event.seq, changed_at = event.at WHERE e.room_no = r.no AND e.seq = target.seq;
         -- From the latest edit to the first. As they are younger than the
         -- message, none is trimmed yet.
         edit := target.changed_seq;
         WHILE edit IS NOT NULL LOOP
-            UPDATE events e SET body = '{}' WHERE e.room_no = p_no AND e.seq = edit RETURNING e.changed_seq INTO STRICT edit;
+            UPDATE events e SET body = '{}' WHERE e.room_no = r.no AND e.seq = edit RETURNING e.changed_seq INTO STRICT edit;
         END LOOP;
     WHEN 'erase' THEN
-        UPDATE events e SET body = '{}' WHERE e.room_no = p_no AND e.kind = 'message_edited'
-            AND (EXISTS (SELECT FROM events m WHERE m.room_no = p_no AND m.seq = e.target_seq
+        UPDATE events e SET body = '{}' WHERE e.room_no = r.no AND e.kind = 'message_edited'
+            AND (EXISTS (SELECT FROM events m WHERE m.room_no = r.no AND m.seq = e.target_seq
                     AND m.actor = p_x ->> 'subject' AND m.kind = 'message' AND NOT m.deleted)
                 OR e.actor = p_x ->> 'subject' AND e.target_seq < r.floor);
         UPDATE events e SET body = '{}', deleted = true, changed_seq = event.seq, changed_at = event.at
-            WHERE e.room_no = p_no AND e.actor = p_x ->> 'subject' AND e.kind = 'message' AND NOT e.deleted;
+            WHERE e.room_no = r.no AND e.actor = p_x ->> 'subject' AND e.kind = 'message' AND NOT e.deleted;
     WHEN 'settle' THEN
-        UPDATE rooms SET access = p_x ->> 'access', title = p_x ->> 'title', topic = p_x ->> 'topic', archived = (p_x ->> 'archived')::boolean,
-            keep_age = (p_x ->> 'keep_age')::bigint, keep_events = (p_x ->> 'keep_events')::bigint, version = event.seq WHERE no = p_no;
+        r.access := p_x ->> 'access';
+        r.title := p_x ->> 'title';
+        r.topic := p_x ->> 'topic';
+        r.archived := p_x ->> 'archived';
+        r.keep_age := p_x ->> 'keep_age';
+        r.keep_events := p_x ->> 'keep_events';
+        r.version := event.seq;
     WHEN 'stand' THEN
         joined := (p_x ->> 'state' = 'joined')::integer - (coalesce(who.state, 'none') = 'joined')::integer;
         INSERT INTO members AS m (room_no, "user", name, state, role, version, joined_at)
-            VALUES (p_no, p_x ->> 'subject', p_x ->> 'name', p_x ->> 'state', p_x ->> 'role', event.seq,
+            VALUES (r.no, p_x ->> 'subject', p_x ->> 'name', p_x ->> 'state', p_x ->> 'role', event.seq,
                 CASE WHEN p_x ->> 'state' <> 'joined' THEN NULL WHEN joined = 1 THEN event.at ELSE who.joined_at END)
             ON CONFLICT (room_no, "user") DO UPDATE SET name = coalesce(nullif(excluded.name, ''), m.name), state = excluded.state,
                 role = excluded.role, version = excluded.version, joined_at = excluded.joined_at;
-        IF joined <> 0 THEN
-            UPDATE rooms SET members = members + joined WHERE no = p_no;
-        END IF;
+        r.members := r.members + joined;
     END CASE;
 END;
 $$;
+-- +goose StatementEnd
+
+-- append_rooms writes what append_other has changed of rooms; NULLs are none.
+-- +goose StatementBegin
+CREATE FUNCTION append_rooms(p_rooms rooms[]) RETURNS void LANGUAGE sql
+BEGIN ATOMIC
+    UPDATE rooms r SET head = x.head, msgs = x.msgs, last_at = x.last_at, created_at = x.created_at, version = x.version, access = x.access,
+        title = x.title, topic = x.topic, archived = x.archived, keep_age = x.keep_age, keep_events = x.keep_events, members = x.members
+    FROM unnest(p_rooms) x WHERE r.no = x.no;
+END;
 -- +goose StatementEnd
 
 -- append stores a batch in one transaction and returns the fate of each row;
@@ -292,6 +308,8 @@ DECLARE
     stamp   bigint;
     first   integer := 1;
     last    integer;
+    changed rooms[]; -- by other rows, and not written yet; NULL if not changed
+    room    rooms;
     other   record;
     refused boolean := false;
 BEGIN
@@ -310,6 +328,10 @@ BEGIN
 
     FOREACH last IN ARRAY p_ends LOOP
         IF p_x[first] = '' THEN
+            IF changed IS NOT NULL THEN
+                PERFORM append_rooms(changed);
+                changed := NULL;
+            END IF;
             RETURN QUERY
             WITH b AS MATERIALIZED (
                 SELECT first - 1 + u.i::integer AS ord, u.*, r.no, r.head, r.msgs AS before, greatest(stamp, r.last_at) AS at, r.epoch,
@@ -346,14 +368,22 @@ BEGIN
             SELECT b.ord, b.fate, b.epoch, (b.flags >> 2)::bigint, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint, e
             FROM b LEFT JOIN events e ON e.room_no = b.no AND e.seq = b.repeats WHERE b.fate IS NOT NULL;
         ELSE
-            SELECT * INTO other FROM append_other(nos[p_room[first]], stamp, p_actor[first], p_name[first], p_nonce[first], p_body[first],
-                p_digest[first], p_tag[first], p_flags[first], p_x[first]::jsonb, refused);
+            room := changed[p_room[first]];
+            IF room.no IS NULL THEN
+                SELECT * INTO room FROM rooms r WHERE r.no = nos[p_room[first]];
+            END IF;
+            SELECT * INTO other FROM append_other(stamp, p_actor[first], p_name[first], p_nonce[first], p_body[first],
+                p_digest[first], p_tag[first], p_flags[first], p_x[first]::jsonb, refused, room);
             refused := other.fate NOT IN ('stored', 'duplicate');
-            RETURN QUERY SELECT first, other.fate, other.epoch, other.have, (other.event).seq, (other.event).id, (other.event).at, (other.event).msgs,
+            IF other.fate = 'stored' THEN
+                changed[p_room[first]] := other.r;
+            END IF;
+            RETURN QUERY SELECT first, other.fate, room.epoch, other.have, (other.event).seq, (other.event).id, (other.event).at, (other.event).msgs,
                 CASE WHEN other.fate IN ('stored', 'duplicate') THEN other.event ELSE NULL::events END;
         END IF;
         first := last + 1;
     END LOOP;
+    PERFORM append_rooms(changed);
     DELETE FROM rooms r WHERE r.no = ANY (made) AND r.head = 0;
 END;
 $$;
