@@ -42,8 +42,8 @@ func (s *Store) appendAll(batch []store.Append, results []store.Result) error {
 // appendOne stores one row, or writes into result why not. now is in
 // milliseconds, before is the refusal of the row before it.
 func (s *Store) appendOne(now int64, row *store.Append, before error, result *store.Result) error {
-	if !complete(row) {
-		result.Err = chat.Errorf(chat.Internal, "Such events of kind %d are not stored.", row.Kind)
+	if !row.Complete() {
+		result.Err = store.Incomplete(row)
 		return nil
 	}
 	w := s.writer
@@ -52,7 +52,7 @@ func (s *Store) appendOne(now int64, row *store.Append, before error, result *st
 		return err
 	}
 	if log.no == 0 && !row.MayCreate {
-		result.Err = chat.Errorf(chat.RoomNotFound, "There is no room %s.", row.Room)
+		result.Err = store.NoRoom(row.Room)
 		return nil
 	}
 	var t target
@@ -103,27 +103,11 @@ func (s *Store) eventOf(log *log, row *store.Append) chat.Event {
 		Seq:     uint64(log.place.seq),
 		Epoch:   log.epochOr(s.epoch),
 		Nonce:   row.Nonce,
-		Target:  targetOf(row),
-		Subject: subjectOf(row),
+		Target:  row.Changes(),
+		Subject: row.About(),
 		Msgs:    uint64(log.place.msgs),
 		Body:    row.Body,
 	}
-}
-
-// targetOf is the seq that a row changes, 0 for the kinds that change none.
-func targetOf(row *store.Append) uint64 {
-	if row.Kind == chat.KindMessageEdited || row.Kind == chat.KindMessageDeleted {
-		return row.Target
-	}
-	return 0
-}
-
-// subjectOf is whom a row is about, empty for the kinds about nobody.
-func subjectOf(row *store.Append) chat.UserID {
-	if row.Kind.Membership() || row.Kind == chat.KindMessagesErased {
-		return row.Member.User.ID
-	}
-	return ""
 }
 
 // repeat answers a row whose nonce is taken: with the event that has it, or
@@ -138,7 +122,7 @@ func (s *Store) repeat(log *log, row *store.Append, result *store.Result) (repea
 		return false, err
 	}
 	if digest != s.writer.digest(row) {
-		result.Err = chat.Errorf(chat.IdempotencyConflict, "The nonce %s was used for something else.", row.Nonce)
+		result.Err = store.NonceUsed(row.Nonce)
 		return true, nil
 	}
 	event.Room, event.Epoch = row.Room, log.epochOr(s.epoch)

@@ -14,17 +14,6 @@ type target struct {
 	changed int64 // seq of its latest edit, 0 if none
 }
 
-// complete reports whether a row has what its kind needs.
-func complete(row *store.Append) bool {
-	switch {
-	case row.Kind.Membership(), row.Kind == chat.KindMessagesErased:
-		return row.Member != nil && row.Member.User.ID != ""
-	case row.Kind == chat.KindRoomCreated, row.Kind == chat.KindRoomUpdated:
-		return row.Settings != nil
-	}
-	return row.Kind.Durable()
-}
-
 // check returns why row must not be stored, nil if nothing stands against it.
 // before is the refusal of the row before it. It fills t for the kinds that
 // have a target.
@@ -33,7 +22,7 @@ func (w *writer) check(l *log, row *store.Append, before error, t *target) (*cha
 		return chat.AsError(before), nil
 	}
 	if row.New && l.no != 0 {
-		return chat.Errorf(chat.RoomExists, "There is a room %s already; choose another id.", row.Room), nil
+		return store.RoomThere(row.Room), nil
 	}
 	if row.Role != chat.RoleNone {
 		if refusal, err := w.checkRole(l, row); refusal != nil || err != nil {
@@ -41,7 +30,7 @@ func (w *writer) check(l *log, row *store.Append, before error, t *target) (*cha
 		}
 	}
 	if row.Live && l.archived {
-		return chat.Errorf(chat.RoomReadOnly, "The room %s is archived and can only be read.", row.Room), nil
+		return store.ReadOnly(row.Room), nil
 	}
 	if row.Kind == chat.KindMessageEdited || row.Kind == chat.KindMessageDeleted {
 		if refusal, err := w.checkTarget(l, row, t); refusal != nil || err != nil {
@@ -77,7 +66,7 @@ func (w *writer) checkOwned(l *log, a *store.Append) (*chat.Error, error) {
 	}
 	r := row{vals: vals[:]}
 	if others, owned := r.int(0), r.int(1); others != 0 && owned == 0 {
-		return chat.Errorf(chat.Forbidden, "The room %s would have members and no owner.", a.Room), r.err
+		return store.Ownerless(a.Room), r.err
 	}
 	return nil, r.err
 }
@@ -88,9 +77,9 @@ func (w *writer) checkRole(l *log, row *store.Append) (*chat.Error, error) {
 	case err != nil:
 		return nil, err
 	case banned:
-		return chat.Errorf(chat.Banned, "You are banned from the room %s.", row.Room), nil
+		return store.BannedFrom(row.Room), nil
 	case role < row.Role:
-		return chat.Errorf(chat.Forbidden, "In the room %s this takes the role %s.", row.Room, row.Role), nil
+		return store.RoleNeeded(row.Room, row.Role), nil
 	}
 	return nil, nil
 }
@@ -101,7 +90,7 @@ func (w *writer) checkTarget(l *log, row *store.Append, t *target) (*chat.Error,
 		return nil, err
 	}
 	if !ok {
-		return chat.Errorf(chat.MessageNotFound, "There is no such message in the room %s, or it was deleted.", row.Room), nil
+		return store.NoMessage(row.Room), nil
 	}
 	if !row.Own || t.author == row.Actor.ID {
 		return nil, nil
@@ -111,7 +100,7 @@ func (w *writer) checkTarget(l *log, row *store.Append, t *target) (*chat.Error,
 			return nil, err
 		}
 	}
-	return chat.Errorf(chat.Forbidden, "The message is somebody else's."), nil
+	return store.NotOwn(), nil
 }
 
 // readTarget reads the message at seq; ok is false if there is none, or if it
@@ -147,7 +136,7 @@ func (w *writer) checkVersion(l *log, row *store.Append, t *target) (*chat.Error
 		return nil, nil
 	}
 	if have != row.Version {
-		return chat.Errorf(chat.VersionConflict, "This was changed meanwhile, it has version %d now; read it and try again.", have), nil
+		return store.Changed(have), nil
 	}
 	return nil, nil
 }

@@ -8,6 +8,7 @@ import (
 	"sort"
 
 	"tertulia/chat"
+	"tertulia/internal/store"
 )
 
 // Rooms lists rooms; see [store.Directory].
@@ -74,7 +75,7 @@ func (r *reader) find(id chat.RoomID, event int64) (e chat.Event, refusal *chat.
 		return e, nil, err
 	}
 	if !room.Exists {
-		return e, chat.Errorf(chat.RoomNotFound, "There is no room %s.", id), nil
+		return e, store.NoRoom(id), nil
 	}
 	var failed error
 	n := sort.Search(int(room.Head-room.Floor), func(i int) bool {
@@ -97,7 +98,7 @@ func (r *reader) find(id chat.RoomID, event int64) (e chat.Event, refusal *chat.
 		e = v.event()
 	}
 	if !ok || e.ID != event {
-		return chat.Event{}, chat.Errorf(chat.MessageNotFound, "There is no event %d in the room %s.", event, id), v.err
+		return chat.Event{}, store.NoEvent(id, event), v.err
 	}
 	e.Room, e.Epoch = room.ID, room.Epoch
 	return e, nil, v.err

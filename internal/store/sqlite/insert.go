@@ -21,7 +21,7 @@ func (w *writer) insert(l *log, p place, row *store.Append, t *target) (id int64
 	switch {
 	case row.Kind != chat.KindMessage:
 		insert, n = w.stmt.insertOther, 16
-		args[12], args[13], args[14] = number(targetOf(row)), number(uint64(t.id)), nullable(string(subjectOf(row)))
+		args[12], args[13], args[14] = number(row.Changes()), number(uint64(t.id)), nullable(string(row.About()))
 		if row.Kind == chat.KindMessageEdited {
 			args[15] = number(uint64(t.changed)) // the edit before
 		}

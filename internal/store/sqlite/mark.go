@@ -33,7 +33,7 @@ func (w *writer) mark(mark *store.Mark, marked *store.Marked) error {
 		return err
 	}
 	if l.no == 0 {
-		marked.Err = chat.Errorf(chat.RoomNotFound, "There is no room %s.", mark.Room)
+		marked.Err = store.NoRoom(mark.Room)
 		return nil
 	}
 	if !mark.Trusted {
@@ -42,10 +42,10 @@ func (w *writer) mark(mark *store.Mark, marked *store.Marked) error {
 		case err != nil:
 			return err
 		case banned:
-			marked.Err = chat.Errorf(chat.Banned, "You are banned from the room %s.", mark.Room)
+			marked.Err = store.BannedFrom(mark.Room)
 			return nil
 		case role == chat.RoleNone:
-			marked.Err = chat.Errorf(chat.Forbidden, "Join the room %s to mark what you have read in it.", mark.Room)
+			marked.Err = store.JoinToMark(mark.Room)
 			return nil
 		}
 	}
