@@ -94,13 +94,17 @@ func (f *fateRow) result(row *store.Append, tag uint32, epoch string) (r store.R
 		r.Duplicate = true
 		return r, err
 	}
-	r.Err, err = f.refusal(row)
-	return r, err
+	refusal, err := f.refusal(row)
+	if err != nil {
+		return r, err
+	}
+	r.Err = refusal
+	return r, nil
 }
 
 // refusal is why row was not stored. Of "with" the error is that of the row
 // before; see [settle].
-func (f *fateRow) refusal(row *store.Append) (error, error) {
+func (f *fateRow) refusal(row *store.Append) (*chat.Error, error) {
 	switch f.fate {
 	case "incomplete":
 		return store.Incomplete(row), nil
@@ -135,7 +139,7 @@ var errWith = chat.Errorf(chat.Internal, "The row before was refused.")
 
 // settle gives a row that went With the one before it the same error.
 func settle(results []store.Result, batch []store.Append, i int) {
-	if results[i].Err == errWith {
+	if results[i].Err == error(errWith) {
 		results[i].Err = chat.AsError(results[i-1].Err)
 	}
 }

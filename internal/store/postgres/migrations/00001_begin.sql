@@ -93,7 +93,8 @@ CREATE TABLE members (
     PRIMARY KEY (room_no, "user")
 ) WITH (fillfactor = 80);
 
-CREATE INDEX members_user ON members ("user");
+CREATE INDEX members_user ON members ("user", room_no);
+CREATE INDEX members_owners ON members (room_no) WHERE state = 'joined' AND role = 'owner';
 
 CREATE TABLE accounts (
     id             text    COLLATE "C" PRIMARY KEY,
@@ -153,7 +154,7 @@ BEGIN
         fate := 'room_not_found'; RETURN;
     END IF;
 
-    SELECT * INTO event FROM events e WHERE e.nonce = p_nonce AND e.room_no = r.no AND e.actor = p_actor;
+    SELECT * INTO event FROM events e WHERE e.nonce = p_nonce AND e.room_no + 0 = r.no AND e.actor = p_actor; -- as in append
     IF FOUND THEN
         fate := CASE WHEN event.digest = p_digest THEN 'duplicate' ELSE 'idempotency_conflict' END;
         RETURN;
@@ -196,10 +197,14 @@ BEGIN
             fate := 'version_conflict'; RETURN;
         END IF;
     END IF;
-    IF does = 'stand' AND r.head > 0 AND (p_x ->> 'owned')::boolean AND NOT (p_x ->> 'state' = 'joined' AND p_x ->> 'role' = 'owner')
-        AND (SELECT count(*) > 0 AND NOT bool_or(m.role = 'owner') FROM members m
-            WHERE m.room_no = r.no AND m."user" <> p_x ->> 'subject' AND m.state = 'joined') THEN
-        fate := 'not_owned'; RETURN;
+    IF does = 'stand' AND (p_x ->> 'owned')::boolean AND NOT (p_x ->> 'state' = 'joined' AND p_x ->> 'role' = 'owner') THEN
+        PERFORM FROM members m WHERE m.room_no = r.no AND m."user" <> p_x ->> 'subject' AND m.state = 'joined' AND m.role = 'owner' LIMIT 1;
+        IF NOT FOUND THEN
+            PERFORM FROM members m WHERE m.room_no = r.no AND m."user" <> p_x ->> 'subject' AND m.state = 'joined' LIMIT 1;
+            IF FOUND THEN
+                fate := 'not_owned'; RETURN;
+            END IF;
+        END IF;
     END IF;
 
     fate := 'stored';
@@ -290,7 +295,9 @@ END;
 -- occurs once, and either all rows of a room may begin it or none.
 --
 -- The settings leave the planner nothing but nested loops over indexes, whatever
--- it believes of tables that have just grown.
+-- it believes of tables that have just grown. The sum room_no + 0 keeps it from
+-- looking for a nonce through all of a room, and the LIMIT from looking for a
+-- member so.
 -- +goose StatementBegin
 CREATE FUNCTION append(
     p_rooms text[], p_creates boolean[], p_ends integer[],
@@ -346,8 +353,8 @@ BEGIN
                         p_digest[first:last], p_tag[first:last], p_flags[first:last])
                     WITH ORDINALITY u(room, actor, name, nonce, body, digest, tag, flags, i)
                 LEFT JOIN rooms r ON r.no = nos[u.room]
-                LEFT JOIN members m ON m.room_no = r.no AND m."user" = u.actor
-                LEFT JOIN events d ON d.nonce = u.nonce AND d.room_no = r.no AND d.actor = u.actor
+                LEFT JOIN LATERAL (SELECT * FROM members m WHERE m.room_no = r.no AND m."user" = u.actor LIMIT 1) m ON true
+                LEFT JOIN events d ON d.nonce = u.nonce AND d.room_no + 0 = r.no AND d.actor = u.actor
             ), placed AS MATERIALIZED (
                 SELECT s.*, s.head + s.n AS seq, s.before + s.n AS msgs, nextval('event_ids') AS id
                 FROM (SELECT b.*, row_number() OVER (PARTITION BY b.no ORDER BY b.ord) AS n FROM b WHERE b.fate IS NULL ORDER BY b.no, b.ord) s
