@@ -114,18 +114,22 @@ func (s *server) weak() (weak []string) {
 func (d *dialer) follow(s server) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch last := &d.server; {
+	last := &d.server
+	switch {
 	case s.timeline < last.timeline:
 		return fmt.Errorf("the server is on timeline %s, and this node has seen %s: it is a primary that was replaced; stop it", s.timeline, last.timeline)
 	case s.system != "" && last.system != "" && s.system != last.system:
 		return fmt.Errorf("the server has the system identifier %s, and this node began with %s: it is another cluster; restart the node if that is meant", s.system, last.system)
 	}
-	if weak := s.weak(); len(weak) > 0 && d.server.version == 0 {
+	if weak := s.weak(); len(weak) > 0 && last.version == 0 {
 		d.config.Logger.Warn("the database may lose messages that it has acknowledged", "settings", strings.Join(weak, ", "))
 	}
-	if s.system == "" && d.server.version == 0 {
+	if s.system == "" && last.version == 0 {
 		d.config.Logger.Warn("the role may not know the server's system identifier; grant it pg_control_system() to have every connection compared")
 	}
-	d.server = s
+	if s.system == "" {
+		s.system = last.system
+	}
+	*last = s
 	return nil
 }

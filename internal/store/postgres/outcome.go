@@ -28,13 +28,16 @@ func (e *warningError) Error() string {
 // fatal one it may not have: the connection ended before, during or after the
 // commit.
 func fate(err error) error {
+	if errors.Is(err, errNotSent) {
+		return store.ErrUnavailable
+	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		if e.SeverityUnlocalized == "ERROR" && !ends(e.Code) {
 			return store.ErrUnavailable
 		}
 		return store.ErrUnknown
 	}
-	if errors.Is(err, errNotSent) || pgconn.SafeToRetry(err) {
+	if pgconn.SafeToRetry(err) {
 		return store.ErrUnavailable
 	}
 	return store.ErrUnknown

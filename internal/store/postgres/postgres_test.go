@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -9,16 +8,13 @@ import (
 	"tertulia/internal/services/servicetest"
 )
 
-func TestMain(m *testing.M) {
-	code := servicetest.Run(m)
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			println(err.Error())
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
+// run runs the tests and then ends the servers, so that none of their
+// goroutines are left either.
+type run struct{ m *testing.M }
+
+func (r run) Run() int { return servicetest.Run(r.m) }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(run{m}) }
 
 // openStore opens a store in a database of its own.
 func openStore(t testing.TB) *Store {
