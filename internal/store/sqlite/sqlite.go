@@ -77,7 +77,8 @@ var _ store.Store = (*Store)(nil)
 
 // Open opens the store in the folder cfg.Dir, and makes it if there is none.
 // The caller calls Close. Errors are [*FolderError], [*LockedError],
-// [*NewerSchemaError], or say which step failed on which file.
+// [*NewerSchemaError], [*UnfinishedError], or say which step failed on which
+// file.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return open(ctx, cfg, "")
 }
@@ -105,6 +106,9 @@ func open(ctx context.Context, cfg Config, vfs string) (_ *Store, err error) {
 			err = errors.Join(err, s.release())
 		}
 	}()
+	if _, err := os.Lstat(filepath.Join(dir, restoringName)); err == nil {
+		return nil, &UnfinishedError{Dir: dir}
+	}
 	if err := s.connect(ctx, filepath.Join(dir, databaseName), vfs); err != nil {
 		return nil, err
 	}
