@@ -61,6 +61,8 @@ type commands struct {
 	Rooms       RoomsCmd       `cmd:"" help:"List and manage rooms and their members."`
 	Stats       StatsCmd       `cmd:"" help:"Show how many are connected."`
 	Bench       BenchCmd       `cmd:"" help:"Measure a server under load."`
+	Backup      BackupCmd      `cmd:"" help:"Copy all messages into one file, also while the server runs."`
+	Restore     RestoreCmd     `cmd:"" help:"Make a data folder from a backup."`
 	Config      ConfigCmd      `cmd:"" help:"Write, check or show the configuration."`
 	Token       TokenCmd       `cmd:"" help:"Make a token, or show what one says."`
 	Schema      SchemaCmd      `cmd:"" help:"Write the documents that describe REST and WebSocket."`
@@ -80,8 +82,10 @@ func (commands) Help() string {
 // end the process, after it has written a help page.
 func newParser(io IO, exited func()) (*kong.Kong, *commands, error) {
 	c := &commands{
-		Serve:  ServeCmd{configFlags: newConfigFlags()},
-		Config: ConfigCmd{Show: ConfigShowCmd{configFlags: newConfigFlags()}},
+		Serve:   ServeCmd{configFlags: newConfigFlags()},
+		Backup:  BackupCmd{configFlags: newConfigFlags("data_dir")},
+		Restore: RestoreCmd{configFlags: newConfigFlags("data_dir")},
+		Config:  ConfigCmd{Show: ConfigShowCmd{configFlags: newConfigFlags()}},
 		Token: TokenCmd{
 			Create:  TokenCreateCmd{configFlags: newConfigFlags("auth.issuer", "auth.audience", "auth.max_lifetime")},
 			Inspect: TokenInspectCmd{configFlags: newConfigFlags(tokenKeys...)},

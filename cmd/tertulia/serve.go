@@ -98,6 +98,9 @@ func startError(err error, cfg *config.Config) error {
 		return errorWithHint(exitFailure, "run the newer version that wrote it, or choose another folder with --data-dir",
 			"%s has schema %d, and this program knows none above %d", e.Path, e.Have, e.Known)
 	}
+	if e, ok := errors.AsType[*sqlite.UnfinishedError](err); ok {
+		return errorWithHint(exitFailure, "run tertulia restore again", "a restore into the data folder %s was interrupted", e.Dir)
+	}
 	if e, ok := errors.AsType[*sqlite.FolderError](err); ok {
 		return errorWithHint(exitFailure, "make the folder writable for this user, or choose another with --data-dir",
 			"cannot use the data folder %s: %w", e.Dir, e.Err)

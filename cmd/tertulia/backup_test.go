@@ -1,0 +1,83 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tertulia/chat"
+	"tertulia/internal/store"
+	"tertulia/internal/store/sqlite"
+)
+
+// dataFolder is a data folder with three messages in room 1.
+func dataFolder(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "data")
+	s, err := sqlite.Open(t.Context(), sqlite.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	rows := make([]store.Append, 3)
+	for i := range rows {
+		rows[i] = store.Append{Room: "1", Kind: chat.KindMessage, Actor: chat.User{ID: "1", Name: "Juan"}, Body: chat.MessageBody("hola"), MayCreate: true}
+	}
+	if _, err := s.Append(t.Context(), rows); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestBackupAndRestore(t *testing.T) {
+	dir, file := dataFolder(t), filepath.Join(t.TempDir(), "backup.db")
+	code, stdout, stderr := tertulia(t.Context(), nil, "backup", "--data-dir", dir, file)
+	if want := file + ": 1 rooms, 3 events, 0."; code != exitOK || stderr != "" || !strings.HasPrefix(stdout, want) {
+		t.Fatalf("backup = %d, %q, %q, want 0 and %s…", code, stdout, stderr, want)
+	}
+	code, stdout, stderr = tertulia(t.Context(), nil, "restore", "--data-dir", dir, file)
+	if code != exitFailure || stdout != "" || !strings.Contains(stderr, "is not empty") || !strings.Contains(stderr, "hint: ") || !strings.Contains(stderr, "--set-aside") {
+		t.Errorf("restore over data = %d, %q, %q, want 1 and a hint", code, stdout, stderr)
+	}
+	code, stdout, stderr = tertulia(t.Context(), nil, "restore", "--data-dir", dir, "--set-aside", file)
+	if want := dir + ": 1 rooms, 3 events, 0."; code != exitOK || !strings.HasPrefix(stdout, want) || !strings.HasPrefix(stderr, dir+" is now "+dir+".") {
+		t.Errorf("restore --set-aside = %d, %q, %q, want 0 and %s…", code, stdout, stderr, want)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(entries) != 2 {
+		t.Errorf("beside the folder are %v (%v), want it and the old one", entries, err)
+	}
+}
+
+func TestBackupAndRestoreRefuse(t *testing.T) {
+	dir := dataFolder(t)
+	here := filepath.Join(t.TempDir(), "here")
+	if err := os.WriteFile(here, []byte("something"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name string
+		args []string
+		code exitCode
+		says string
+	}{
+		{"a backup in the data folder", []string{"backup", filepath.Join(dir, "b.db")}, exitUsage, "would be lost with it"},
+		{"a backup over a file", []string{"backup", here}, exitFailure, "exists, and is not overwritten"},
+		{"a backup of nothing", []string{"backup", "--data-dir", here + "0", here + "2"}, exitNotFound, "there is no database"},
+		{"a restore of nothing", []string{"restore", here + "2"}, exitNotFound, "there is no database"},
+		{"a restore of something else", []string{"restore", "--set-aside", here}, exitFailure, "is damaged, or no database of Tertulia"},
+		{"a restore from inside", []string{"restore", "--set-aside", filepath.Join(dir, "tertulia.db")}, exitUsage, "is to be set aside"},
+	} {
+		args := test.args
+		if args[1] != "--data-dir" {
+			args = append(args, "--data-dir", dir)
+		}
+		code, stdout, stderr := tertulia(t.Context(), nil, args...)
+		if code != test.code || stdout != "" || !strings.Contains(stderr, test.says) || !strings.Contains(stderr, "\nhint: ") {
+			t.Errorf("%s: %d with %q, %q, want %d, %q and a hint", test.name, code, stdout, stderr, test.code, test.says)
+		}
+	}
+	if code, _, stderr := tertulia(t.Context(), nil, "backup", "--data-dir", dir, here+"3"); code != exitOK {
+		t.Errorf("after all that: %d, %s", code, stderr)
+	}
+}
