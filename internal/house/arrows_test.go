@@ -19,8 +19,9 @@ var arrows = map[string][]string{
 
 	// The contracts of the two seams, and what stands behind them.
 	"internal/store":             {"chat"},
-	"internal/store/sqlite":      {"chat", "internal/count", "internal/store", "modernc.org/sqlite", "modernc.org/sqlite/lib", "github.com/pressly/goose/v3", "golang.org/x/sys/unix", "golang.org/x/sys/windows"},
+	"internal/store/sqlite":      {"chat", "internal/count", "internal/store", "internal/store/dump", "modernc.org/sqlite", "modernc.org/sqlite/lib", "github.com/pressly/goose/v3", "golang.org/x/sys/unix", "golang.org/x/sys/windows"},
 	"internal/store/postgres":    {"chat", "internal/count", "internal/store", "github.com/jackc/pgx/v5", "github.com/jackc/pgx/v5/pgconn", "github.com/jackc/pgx/v5/pgtype", "github.com/jackc/pgx/v5/pgxpool", "github.com/jackc/pgx/v5/stdlib", "github.com/pressly/goose/v3", "golang.org/x/sys/unix"},
+	"internal/store/dump":        {},
 	"internal/store/storetest":   {"chat", "internal/store", "pgregory.net/rapid"},
 	"internal/bus":               {"chat"},
 	"internal/bus/local":         {"chat", "internal/bus"},

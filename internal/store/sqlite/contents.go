@@ -45,9 +45,7 @@ func (e *NoStoreError) Error() string { return fmt.Sprintf("there is no database
 // openFile opens a database for a few statements, with one connection. The
 // query is added to the source's: mode=ro writes nothing to the database.
 func openFile(path, query string, pragmas ...string) (*sql.DB, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, &NoStoreError{path}
-	} else if err != nil {
+	if err := mustExist(path); err != nil {
 		return nil, err
 	}
 	absolute, err := filepath.Abs(path)
@@ -61,6 +59,14 @@ func openFile(path, query string, pragmas ...string) (*sql.DB, error) {
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(1)
 	return db, nil
+}
+
+func mustExist(path string) error {
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &NoStoreError{path}
+	}
+	return err
 }
 
 // Inspect checks a backup as a whole, and says what is in it. It leaves

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -68,7 +69,7 @@ func Restore(ctx context.Context, file, dir string) (c Contents, err error) {
 	if err := copyFile(ctx, file, restoring); err != nil {
 		return Contents{}, fmt.Errorf("copy %s into %s: %w", file, dir, err)
 	}
-	if err := beginLife(ctx, restoring); err != nil {
+	if err := makeAnother(ctx, restoring); err != nil {
 		return Contents{}, fmt.Errorf("begin a new epoch in %s: %w", restoring, err)
 	}
 	if err := syncFile(restoring); err != nil {
@@ -141,26 +142,37 @@ func copyFile(ctx context.Context, from, to string) (err error) {
 	return nil
 }
 
-// beginLife gives all logs of a database that nobody uses a new epoch.
-func beginLife(ctx context.Context, path string) (err error) {
+// makeAnother begins another life in a file that nobody uses.
+func makeAnother(ctx context.Context, path string) (err error) {
 	db, err := openFile(path, "", "synchronous(FULL)")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	return beginLife(ctx, db)
+}
+
+// beginLife makes a database another one: with another name, a new epoch for
+// all logs, and ids far above those that were given. It may grow here.
+func beginLife(ctx context.Context, db *sql.DB) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() // does nothing after the commit
-	if _, err := tx.ExecContext(ctx, `UPDATE rooms SET epoch = NULL WHERE epoch IS NOT NULL`); err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, `UPDATE meta SET value = ? WHERE key = 'epoch'`, randomName(8)); err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, `UPDATE meta SET value = value + ? WHERE key = 'next_id'`, int64(lostIDs)); err != nil {
-		return err
+	for _, change := range []struct {
+		sql  string
+		args []any
+	}{
+		{`UPDATE rooms SET epoch = NULL WHERE epoch IS NOT NULL`, nil},
+		{`UPDATE meta SET value = ? WHERE key = 'epoch'`, []any{randomName(8)}},
+		{`UPDATE meta SET value = ? WHERE key = 'store_id'`, []any{randomName(16)}},
+		{`UPDATE meta SET value = value + ? WHERE key = 'next_id'`, []any{int64(lostIDs)}},
+		{`DELETE FROM meta WHERE key IN (?, ?)`, []any{movedToKey, movedNameKey}},
+	} {
+		if _, err := tx.ExecContext(ctx, change.sql, change.args...); err != nil {
+			return err
+		}
 	}
 	return tx.Commit()
 }

@@ -77,7 +77,7 @@ var _ store.Store = (*Store)(nil)
 
 // Open opens the store in the folder cfg.Dir, and makes it if there is none.
 // The caller calls Close. Errors are [*FolderError], [*LockedError],
-// [*NewerSchemaError], [*UnfinishedError], or say which step failed on which
+// [*NewerSchemaError], [*UnfinishedError], [*MovedError], or say which step failed on which
 // file.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return open(ctx, cfg, "")
@@ -129,6 +129,11 @@ func (s *Store) connect(ctx context.Context, path, vfs string) error {
 	}
 	if s.writer, err = openWriter(source(path, vfs, writerPragmas)); err != nil {
 		return fmt.Errorf("open %s for writing: %w", path, err)
+	}
+	if to, err := s.writer.movedTo(); err != nil {
+		return fmt.Errorf("read where %s was moved to: %w", path, err)
+	} else if to != "" {
+		return &MovedError{Dir: s.dir, To: to}
 	}
 	if s.epoch, err = s.writer.epoch(); err != nil {
 		return fmt.Errorf("read the epoch from %s: %w", path, err)

@@ -174,6 +174,18 @@ func alreadyRolledBack(err error) bool {
 // epoch reads the life of logs that do not exist yet.
 func (w *writer) epoch() (string, error) { return readMeta[string](w, "epoch") }
 
+// movedTo names the store that this one was moved to; it is empty if this is
+// the one that grows.
+func (w *writer) movedTo() (name string, err error) {
+	var vals [1]driver.Value
+	ok, err := w.stmt.readMeta.queryRow(vals[:], movedNameKey)
+	if err != nil || !ok {
+		return "", err
+	}
+	r := row{vals: vals[:]}
+	return r.text(0), r.err
+}
+
 func readMeta[T int64 | string](w *writer, key string) (v T, err error) {
 	var vals [1]driver.Value
 	if _, err := w.stmt.readMeta.queryRow(vals[:], key); err != nil {
