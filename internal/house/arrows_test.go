@@ -20,7 +20,7 @@ var arrows = map[string][]string{
 	// The contracts of the two seams, and what stands behind them.
 	"internal/store":             {"chat"},
 	"internal/store/sqlite":      {"chat", "internal/count", "internal/store", "internal/store/dump", "modernc.org/sqlite", "modernc.org/sqlite/lib", "github.com/pressly/goose/v3", "golang.org/x/sys/unix", "golang.org/x/sys/windows"},
-	"internal/store/postgres":    {"chat", "internal/count", "internal/store", "github.com/jackc/pgx/v5", "github.com/jackc/pgx/v5/pgconn", "github.com/jackc/pgx/v5/pgtype", "github.com/jackc/pgx/v5/pgxpool", "github.com/jackc/pgx/v5/stdlib", "github.com/pressly/goose/v3", "golang.org/x/sys/unix"},
+	"internal/store/postgres":    {"chat", "internal/count", "internal/store", "internal/store/dump", "github.com/jackc/pgx/v5", "github.com/jackc/pgx/v5/pgconn", "github.com/jackc/pgx/v5/pgtype", "github.com/jackc/pgx/v5/pgxpool", "github.com/jackc/pgx/v5/stdlib", "github.com/pressly/goose/v3", "golang.org/x/sys/unix"},
 	"internal/store/dump":        {},
 	"internal/store/storetest":   {"chat", "internal/store", "pgregory.net/rapid"},
 	"internal/bus":               {"chat"},
@@ -57,10 +57,11 @@ var arrows = map[string][]string{
 	"internal/metrics": {"internal/auth", "internal/config", "internal/count", "internal/gateway", "internal/hub", "internal/observe", "internal/presence",
 		"internal/room", "internal/store/sqlite", "github.com/prometheus/client_golang/prometheus",
 		"github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp"},
-	"internal/docs": {jsonLibrary, jsonTokens},
+	"internal/migrate": {"internal/store/dump", "internal/store/postgres", "internal/store/sqlite"},
+	"internal/docs":    {jsonLibrary, jsonTokens},
 	"internal/server": {"chat", "wire/schema", "internal/docs", "internal/store", "internal/store/sqlite", "internal/bus", "internal/bus/local", "internal/room", "internal/hub", "internal/inbox",
 		"internal/presence", "internal/session", "internal/auth", "internal/limit", "internal/peer", "internal/certificate", "internal/gateway", "internal/api", "internal/config", "internal/observe", "internal/metrics"},
-	"cmd/tertulia": {"chat", "client", "wire", "wire/schema", "internal/api", "internal/auth", "internal/config", "internal/observe", "internal/server", "internal/store/sqlite", "internal/bench",
+	"cmd/tertulia": {"chat", "client", "wire", "wire/schema", "internal/api", "internal/auth", "internal/config", "internal/observe", "internal/server", "internal/store/sqlite", "internal/store/postgres", "internal/migrate", "internal/bench",
 		"github.com/alecthomas/kong", "golang.org/x/term", jsonLibrary, jsonTokens},
 
 	// Measuring and testing. They see the server from outside.

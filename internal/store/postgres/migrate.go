@@ -62,7 +62,8 @@ func (e *SchemaError) Unwrap() error { return e.Err }
 type meta struct {
 	epoch  string
 	secret []byte
-	oldest int // the oldest program, by its newest schema, that may work here
+	filled string // the id of the store that this one is being filled from; usually empty
+	oldest int    // the oldest program, by its newest schema, that may work here
 }
 
 // whole reports whether everything is there.
@@ -124,6 +125,8 @@ func (s *schema) read(ctx context.Context) (m meta, err error) {
 			m.epoch = value
 		case "secret":
 			m.secret, err = hex.DecodeString(value)
+		case importingKey:
+			m.filled = value
 		case "compatible":
 			m.oldest, err = strconv.Atoi(value)
 		}

@@ -95,8 +95,8 @@ var _ store.Store = (*Store)(nil)
 
 // Open opens the store, and makes or extends its tables if they are not as
 // this program needs them. The caller calls Close. Errors are
-// [*DurabilityError], [*SchemaError], [*NewerSchemaError], or say which step
-// failed.
+// [*DurabilityError], [*SchemaError], [*NewerSchemaError], [*ImportingError],
+// or say which step failed.
 func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	c = c.withDefaults()
 	d, err := newDialer(c)
@@ -106,6 +106,9 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	s := &Store{config: c, dialer: d, counts: newCounts(), sql: statementsIn(c.Schema)}
 	if s.meta, err = prepare(ctx, d); err != nil {
 		return nil, err
+	}
+	if s.meta.filled != "" {
+		return nil, &ImportingError{Schema: c.Schema}
 	}
 	if s.readers, err = d.pool(ctx, c.Connections); err != nil {
 		return nil, err

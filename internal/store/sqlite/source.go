@@ -62,6 +62,7 @@ func OpenSource(ctx context.Context, dir string) (_ *Source, err error) {
 	if s.db, err = openFile(path, "", writerPragmas...); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
+	s.db.SetMaxOpenConns(2) // a name is asked for while rows are read
 	return s, nil
 }
 
