@@ -63,6 +63,7 @@ type commands struct {
 	Bench       BenchCmd       `cmd:"" help:"Measure a server under load."`
 	Backup      BackupCmd      `cmd:"" help:"Copy all messages into one file, also while the server runs."`
 	Restore     RestoreCmd     `cmd:"" help:"Make a data folder from a backup."`
+	Migrate     MigrateCmd     `cmd:"" help:"Move a data folder into PostgreSQL."`
 	Config      ConfigCmd      `cmd:"" help:"Write, check or show the configuration."`
 	Token       TokenCmd       `cmd:"" help:"Make a token, or show what one says."`
 	Schema      SchemaCmd      `cmd:"" help:"Write the documents that describe REST and WebSocket."`

@@ -15,6 +15,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"go.uber.org/goleak"
+
+	"tertulia/internal/services/servicetest"
 )
 
 // actAs makes the test binary another program: "main" is tertulia itself,
@@ -28,8 +30,13 @@ func TestMain(m *testing.M) {
 	case "stubborn":
 		stubborn()
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(withServices{m})
 }
+
+// withServices ends what the tests have started before goroutines are counted.
+type withServices struct{ tests *testing.M }
+
+func (w withServices) Run() int { return servicetest.Run(w.tests) }
 
 func stubborn() {
 	ctx, cancel := context.WithCancel(context.Background())

@@ -10,6 +10,7 @@ import (
 	"tertulia/internal/config"
 	"tertulia/internal/observe"
 	"tertulia/internal/server"
+	"tertulia/internal/store/postgres"
 	"tertulia/internal/store/sqlite"
 )
 
@@ -100,6 +101,14 @@ func startError(err error, cfg *config.Config) error {
 	}
 	if e, ok := errors.AsType[*sqlite.UnfinishedError](err); ok {
 		return errorWithHint(exitFailure, "run tertulia restore again", "a restore into the data folder %s was interrupted", e.Dir)
+	}
+	if e, ok := errors.AsType[*sqlite.MovedError](err); ok {
+		return errorWithHint(exitFailure, "serve that one, or take the folder back with: tertulia migrate --from "+e.Dir+" --undo",
+			"the data folder %s was moved to %s, or is being moved there", e.Dir, e.To)
+	}
+	if e, ok := errors.AsType[*postgres.ImportingError](err); ok {
+		return errorWithHint(exitFailure, "run tertulia migrate again to its end, or give it up with: DROP SCHEMA "+e.Schema+" CASCADE",
+			"a migration into the schema %s has not ended", e.Schema)
 	}
 	if e, ok := errors.AsType[*sqlite.FolderError](err); ok {
 		return errorWithHint(exitFailure, "make the folder writable for this user, or choose another with --data-dir",

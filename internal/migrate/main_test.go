@@ -24,15 +24,13 @@ func TestMain(m *testing.M) {
 		childMain(from, os.Getenv(childTo))
 		return
 	}
-	code := servicetest.Run(m)
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	goleak.VerifyTestMain(withServices{m})
 }
+
+// withServices ends what the tests have started before goroutines are counted.
+type withServices struct{ tests *testing.M }
+
+func (w withServices) Run() int { return servicetest.Run(w.tests) }
 
 // childMain migrates in small batches and says a line after each.
 func childMain(from, to string) {

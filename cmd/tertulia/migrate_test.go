@@ -1,0 +1,74 @@
+package main
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"tertulia/internal/services/servicetest"
+)
+
+// migrated runs tertulia migrate and looks that it shows no password.
+func migrated(t *testing.T, database string, args ...string) (code exitCode, stdout, stderr string) {
+	t.Helper()
+	code, stdout, stderr = tertulia(t.Context(), nil, append([]string{"migrate"}, args...)...)
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if password, _ := u.User.Password(); strings.Contains(stdout+stderr, password) {
+		t.Errorf("migrate %q shows the password: %s%s", args, stdout, stderr)
+	}
+	return code, stdout, stderr
+}
+
+func TestMigrate(t *testing.T) {
+	dir, database := dataFolder(t), servicetest.Database(t)
+	t.Setenv("TERTULIA_DATABASE_URL", database)
+	code, stdout, stderr := migrated(t, database, "--from", dir)
+	if code != exitOK || !strings.HasPrefix(stdout, "1 rooms, 3 events moved to PostgreSQL at 127.0.0.1:") ||
+		!strings.Contains(stderr, "copied 3 of 3 rows of events\n") || !strings.Contains(stderr, "checked 3 of 3 rows of events\n") {
+		t.Fatalf("migrate = %d, %q, %q, want 0 and what was moved", code, stdout, stderr)
+	}
+	code, stdout, stderr = migrated(t, database, "--from", dir, "--to", database)
+	if code != exitOK || !strings.Contains(stdout, " was moved before: 1 rooms, 3 events ") || stderr != "" {
+		t.Errorf("migrate again = %d, %q, %q, want 0", code, stdout, stderr)
+	}
+	t.Setenv("TERTULIA_DATABASE_URL", "")
+	code, _, stderr = tertulia(t.Context(), nil, "serve", "--listen", "127.0.0.1:0", "--data-dir", dir)
+	if code != exitFailure || !strings.Contains(stderr, "was moved to PostgreSQL at ") || !strings.Contains(stderr, "\nhint: serve that one, or take the folder back with: tertulia migrate --from "+dir+" --undo") {
+		t.Errorf("serve = %d, %q, want 1 and what to do", code, stderr)
+	}
+	code, stdout, stderr = migrated(t, database, "--from", dir, "--undo")
+	if code != exitOK || stdout != dir+" may be served again\n" || stderr != "" {
+		t.Errorf("migrate --undo = %d, %q, %q, want 0", code, stdout, stderr)
+	}
+	code, stdout, stderr = migrated(t, database, "--from", dir, "--to", database)
+	if code != exitFailure || stdout != "" || !strings.Contains(stderr, "is not free for this migration") || !strings.Contains(stderr, "\nhint: ") {
+		t.Errorf("migrate into what is full = %d, %q, %q, want 1 and a hint", code, stdout, stderr)
+	}
+}
+
+func TestMigrateRefuses(t *testing.T) {
+	dir := dataFolder(t)
+	const nowhere = "postgres://tertulia:secret-word@127.0.0.1:1/tertulia"
+	for _, test := range []struct {
+		name string
+		args []string
+		code exitCode
+		says string
+	}{
+		{"no database", []string{"--from", dir}, exitUsage, "name the database by --to or TERTULIA_DATABASE_URL"},
+		{"no data", []string{"--from", dir + "0", "--to", nowhere}, exitNotFound, "there is no database"},
+		{"no server", []string{"--from", dir, "--to", nowhere}, exitUnreachable, "cannot reach the database"},
+		{"another URL", []string{"--from", dir, "--to", "https://user:secret-word@example.org"}, exitFailure, "read the database's URL"},
+	} {
+		code, stdout, stderr := migrated(t, nowhere, test.args...)
+		if code != test.code || stdout != "" || !strings.Contains(stderr, test.says) {
+			t.Errorf("%s: %d with %q, %q, want %d and %q", test.name, code, stdout, stderr, test.code, test.says)
+		}
+	}
+	if code, _, stderr := tertulia(t.Context(), nil, "backup", "--data-dir", dir, dir+".backup"); code != exitOK {
+		t.Errorf("backup after all that: %d, %s", code, stderr)
+	}
+}
