@@ -9,6 +9,7 @@ import (
 
 	"tertulia/internal/migrate"
 	"tertulia/internal/store/postgres"
+	"tertulia/internal/store/sqlite"
 )
 
 // MigrateCmd moves an embedded installation into PostgreSQL.
@@ -38,7 +39,7 @@ func (c *MigrateCmd) Validate() error {
 func (c *MigrateCmd) Run(ctx context.Context, io IO) error {
 	if c.Undo {
 		if err := migrate.Undo(ctx, c.From); err != nil {
-			return offlineError(err)
+			return migrateError(err, c.From)
 		}
 		_, err := fmt.Fprintf(io.Out, "%s may be served again\n", c.From)
 		return err
@@ -78,6 +79,9 @@ func (p *progress) show(at migrate.Progress) {
 
 // migrateError says why a migration has failed, and what to do about it.
 func migrateError(err error, dir string) error {
+	if errors.Is(err, sqlite.ErrNotMoved) {
+		return errorWithHint(exitFailure, "it is served as it is: tertulia serve --data-dir "+dir, "the data folder %s was not moved", dir)
+	}
 	if e, ok := errors.AsType[*postgres.OccupiedError](err); ok {
 		return errorWithHint(exitFailure, "stop the nodes, or name an empty database; what an abandoned migration has left goes with: DROP SCHEMA "+e.Schema+" CASCADE", "%w", e)
 	}

@@ -60,6 +60,7 @@ func TestMigrateRefuses(t *testing.T) {
 	}{
 		{"no database", []string{"--from", dir}, exitUsage, "name the database by --to or TERTULIA_DATABASE_URL"},
 		{"no data", []string{"--from", dir + "0", "--to", nowhere}, exitNotFound, "there is no database"},
+		{"no way back", []string{"--from", dir, "--undo"}, exitFailure, "was not moved"},
 		{"no server", []string{"--from", dir, "--to", nowhere}, exitUnreachable, "cannot reach the database"},
 		{"another URL", []string{"--from", dir, "--to", "https://user:secret-word@example.org"}, exitFailure, "read the database's URL"},
 	} {

@@ -110,7 +110,7 @@ func Run(ctx context.Context, c Config) (r Report, err error) {
 
 // Undo lets a data folder that was moved be served again. Because what it was
 // moved to may have grown meanwhile, its rooms begin a new epoch. Errors are
-// those of [sqlite.OpenSource].
+// those of [sqlite.OpenSource], and [sqlite.ErrNotMoved].
 func Undo(ctx context.Context, dir string) (err error) {
 	source, err := sqlite.OpenSource(ctx, dir)
 	if err != nil {

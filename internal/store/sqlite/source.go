@@ -32,6 +32,9 @@ const (
 	movedNameKey = "moved_name"
 )
 
+// ErrNotMoved says that a store is at home, so that there is no way back.
+var ErrNotMoved = errors.New("the data folder was not moved")
+
 // Source is a store that nobody serves, to be copied elsewhere. It is used by
 // one goroutine at a time.
 type Source struct {
@@ -98,8 +101,17 @@ func (s *Source) Leave(ctx context.Context, storeID, name string) error {
 }
 
 // Return undoes Leave. Because the other store may have grown meanwhile, what
-// is here begins another life: see [Restore].
+// is here begins another life: see [Restore]. It is ErrNotMoved, and nothing
+// is changed, if there is nothing to undo.
 func (s *Source) Return(ctx context.Context) error {
+	var moved bool
+	err := s.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM meta WHERE key = ?)`, movedToKey).Scan(&moved)
+	if err != nil {
+		return fmt.Errorf("read where %s is moved to: %w", s.dir, err)
+	}
+	if !moved {
+		return ErrNotMoved
+	}
 	if err := beginLife(ctx, s.db); err != nil {
 		return fmt.Errorf("begin a new epoch in %s: %w", s.dir, err)
 	}

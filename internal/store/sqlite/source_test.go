@@ -80,6 +80,9 @@ func TestLeaveAndReturn(t *testing.T) {
 	if err != nil || before.Epoch != s.Epoch() || before.NextID <= first.ID {
 		t.Errorf("Origin = %+v, %v, want epoch %s and ids above %d", before, err, s.Epoch(), first.ID)
 	}
+	if err := source.Return(t.Context()); !errors.Is(err, ErrNotMoved) {
+		t.Errorf("Return of what is at home = %v, want ErrNotMoved", err)
+	}
 	for range 2 {
 		if err := source.Leave(t.Context(), "there", "a place"); err != nil {
 			t.Fatalf("Leave: %v", err)
