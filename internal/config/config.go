@@ -28,11 +28,13 @@ import (
 // order here is the order of the file, so plain keys stand before sections.
 type Config struct {
 	Listen  string   `key:"listen" default:"127.0.0.1:8000" help:"Address and port to listen on. Port 0 takes a free one."`
-	DataDir string   `key:"data_dir" default:"./tertulia_data" help:"Folder that holds the messages. It is made if missing, readable by its owner only."`
+	DataDir string   `key:"data_dir" default:"./tertulia_data" help:"Folder that holds the messages, unless database.url is set. It is made if missing, readable by its owner only."`
 	Origins []string `key:"origins" default:"" help:"Web origins, such as https://chat.example.org, whose pages may connect besides the server's own. A server in open mode that lets nobody else in takes every page."`
 
 	TrustedProxies []netip.Prefix `key:"trusted_proxies" default:"" help:"Addresses or networks, such as 10.0.0.0/8, of proxies that are believed when they say for whom they ask (X-Forwarded-For, -Proto and -Host, or Forwarded)."`
 
+	Database Database
+	Redis    Redis
 	TLS      TLS
 	Auth     Auth
 	Rooms    Rooms
@@ -43,6 +45,27 @@ type Config struct {
 	Shutdown Shutdown
 	Log      Log
 	Metrics  Metrics
+}
+
+// Database says where the messages are, if not in a folder of this machine.
+type Database struct {
+	URL    Secret `key:"database.url" default:"" help:"The PostgreSQL database that holds the messages, such as postgres://tertulia:PASSWORD@db.example/tertulia, instead of the folder data_dir. Better in a file than here: TERTULIA_DATABASE_URL_FILE names it."`
+	Schema string `key:"database.schema" default:"tertulia" help:"The schema in the database that is this server's. Several installations may share a database."`
+
+	Connections         int  `key:"database.connections" default:"8" min:"1" max:"1000" help:"Reads that the database does for this node at one time, each over a connection of its own. The writers have theirs beside them."`
+	Writers             int  `key:"database.writers" default:"4" min:"1" max:"16" help:"Batches of messages that this node stores at one time, each over a connection of its own. Two more are for whatever else is written."`
+	AllowWeakDurability bool `key:"database.allow_weak_durability" default:"false" help:"Start on a database that may forget what it has stored if it crashes (fsync, full_page_writes or synchronous_commit off)."`
+}
+
+// Shared reports whether the messages are in a database, which other nodes
+// may use too.
+func (d *Database) Shared() bool { return d.URL != "" }
+
+// Redis says how the nodes on one database hear of each other at once.
+type Redis struct {
+	URLs   []Secret `key:"redis.urls" default:"" help:"The Redis between the nodes that share a database, such as redis://USER:PASSWORD@redis.example:6379, or rediss:// for TLS; several for the nodes of a Redis Cluster. Needed for more than one node. Better in a file than here: TERTULIA_REDIS_URLS_FILE names it."`
+	Prefix string   `key:"redis.prefix" default:"tertulia:" help:"What all keys and channels in Redis begin with. The nodes of one installation have the same one, and no other installation has."`
+	CAFile string   `key:"redis.ca_file" default:"" help:"PEM file of who vouches for the certificates of Redis (rediss://). Empty is whom the system trusts."`
 }
 
 // TLS says whether the server speaks TLS itself, and as whom.

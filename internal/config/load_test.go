@@ -67,6 +67,12 @@ func samples(k Key) [3]string {
 		return [3]string{"HS256", "RS256,ES256", "EdDSA"}
 	case "auth.max_lifetime":
 		return [3]string{"2h", "3h", "4h"}
+	case "database.url":
+		return [3]string{databaseSample, "postgresql:///tertulia", databaseSample + "2"}
+	case "database.writers":
+		return [3]string{"1", "2", "3"}
+	case "redis.urls":
+		return [3]string{redisSample, redisSample + ",redis://b.example", "rediss://c.example"}
 	}
 	switch {
 	case k.oneOf != nil:
@@ -86,18 +92,27 @@ func samples(k Key) [3]string {
 }
 
 // beside is what must be set beside a key, if anything: the environment, and
-// the key that it sets.
-func beside(k Key) (env []string, other string) {
+// the keys that it sets.
+func beside(k Key) (env, others []string) {
 	switch k.Name {
+	case "redis.urls":
+		return []string{"TERTULIA_DATABASE_URL=" + databaseSample}, []string{"database.url"}
+	case "redis.ca_file":
+		return []string{"TERTULIA_DATABASE_URL=" + databaseSample, "TERTULIA_REDIS_URLS=rediss://c.example"}, []string{"database.url", "redis.urls"}
 	case "tls.cert":
-		return []string{"TERTULIA_TLS_KEY=key.pem"}, "tls.key"
+		return []string{"TERTULIA_TLS_KEY=key.pem"}, []string{"tls.key"}
 	case "tls.key":
-		return []string{"TERTULIA_TLS_CERT=cert.pem"}, "tls.cert"
+		return []string{"TERTULIA_TLS_CERT=cert.pem"}, []string{"tls.cert"}
 	}
-	return nil, ""
+	return nil, nil
 }
 
-const secretSample = "a secret of thirty-two bytes or more"
+const (
+	secretSample   = "a secret of thirty-two bytes or more"
+	databaseSample = "postgres://tertulia:" + passwordSample + "@db.example/tertulia"
+	redisSample    = "redis://:" + passwordSample + "@a.example"
+	passwordSample = "swordfish"
+)
 
 // shown is how a value appears among the settings.
 func shown(k Key, value string) string {
@@ -122,7 +137,7 @@ func TestPrecedence(t *testing.T) {
 			line := 1 + strings.Count(section, "\n")
 			env := k.Env() + "=" + values[1]
 			flag := "--" + k.Flag() + "=" + values[2]
-			partner, other := beside(k)
+			partner, others := beside(k)
 
 			steps := []struct {
 				name   string
@@ -149,7 +164,7 @@ func TestPrecedence(t *testing.T) {
 					t.Errorf("%s: %+v, want %+v", step.name, got, want)
 				}
 				for _, s := range l.Settings {
-					if s.Key != k.Name && s.Key != other && s.Source != (Source{}) {
+					if s.Key != k.Name && !slices.Contains(others, s.Key) && s.Source != (Source{}) {
 						t.Errorf("%s: %s was set by %s as well", step.name, s.Key, s.Source)
 					}
 				}
@@ -396,17 +411,69 @@ func TestTokenSettings(t *testing.T) {
 	}
 }
 
+// Each sentence about the database and Redis, and none with a password in it.
+func TestDatabaseSettings(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		args []string
+		want string // of the sentence; empty if it is accepted
+	}{
+		{"a database", []string{"--database-url=" + databaseSample}, ""},
+		{"of several hosts", []string{"--database-url=postgres://u:" + passwordSample + "@a:5432,b:5432/tertulia"}, ""},
+		{"with Redis", []string{"--database-url=" + databaseSample, "--redis-urls=" + redisSample}, ""},
+		{"with a Redis Cluster by TLS", []string{"--database-url=" + databaseSample, "--redis-urls=rediss://a,rediss://b", "--redis-ca-file=ca.pem"}, ""},
+		{"of another kind", []string{"--database-url=mysql://u:" + passwordSample + "@a/b"}, "--database-url: database.url is not the URL of a PostgreSQL database; write it like postgres://user:password@host:5432/database"},
+		{"in words", []string{"--database-url=host=a password=" + passwordSample}, "--database-url: database.url is not the URL"},
+		{"a scheme alone", []string{"--database-url=postgres://"}, "--database-url: database.url is not the URL"},
+		{"schema of PostgreSQL itself", []string{"--database-schema=pg_chat"}, `--database-schema: database.schema is "pg_chat"; write a name`},
+		{"schema with a quote", []string{`--database-schema=a"b`}, `--database-schema: database.schema is "a\"b"; write a name`},
+		{"no schema", []string{"--database-schema="}, `--database-schema: database.schema is ""; write a name`},
+		{"too many writers", []string{"--database-writers=17"}, "--database-writers: 17 is out of range; allowed is 1 to 16"},
+		{"Redis without a database", []string{"--redis-urls=" + redisSample}, "--redis-urls: redis.urls is set without database.url: "},
+		{"Redis of another kind", []string{"--database-url=" + databaseSample, "--redis-urls=http://u:" + passwordSample + "@a"}, "--redis-urls: redis.urls has one that is not the URL of a Redis server"},
+		{"Redis with and without TLS", []string{"--database-url=" + databaseSample, "--redis-urls=rediss://a," + redisSample}, "--redis-urls: redis.urls has rediss:// beside redis://"},
+		{"authority without TLS", []string{"--database-url=" + databaseSample, "--redis-urls=" + redisSample, "--redis-ca-file=ca.pem"}, "--redis-ca-file: redis.ca_file is set, and no URL"},
+		{"prefix with a hash tag", []string{"--redis-prefix={chat}"}, `--redis-prefix: redis.prefix is "{chat}"; write letters`},
+		{"no prefix", []string{"--redis-prefix="}, `--redis-prefix: redis.prefix is ""; write letters`},
+	} {
+		_, err := load(Input{Flags: parseFlags(t, test.args...)}, nil)
+		if (err == nil) != (test.want == "") || err != nil && !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %s", test.name, err, test.want)
+		}
+		if err != nil && strings.Contains(err.Error(), passwordSample) {
+			t.Errorf("%s: the error has the password in it: %v", test.name, err)
+		}
+	}
+}
+
+// What every orchestrator can give: variables, and files that they name.
+func TestDatabaseFromTheEnvironment(t *testing.T) {
+	database, redis := writeFile(t, databaseSample+"\n"), writeFile(t, redisSample+",redis://b.example\n")
+	for _, env := range [][]string{
+		{"TERTULIA_DATABASE_URL=" + databaseSample, "TERTULIA_REDIS_URLS=" + redisSample + ", redis://b.example"},
+		{"TERTULIA_DATABASE_URL_FILE=" + database, "TERTULIA_REDIS_URLS_FILE=" + redis},
+	} {
+		l, err := load(Input{Env: env}, nil)
+		if err != nil {
+			t.Errorf("%q: %v", env, err)
+		} else if string(l.Database.URL) != databaseSample || !slices.Equal(l.Redis.URLs, []Secret{redisSample, "redis://b.example"}) {
+			t.Errorf("%q: database %q, Redis %q", env, string(l.Database.URL), l.Redis.URLs)
+		}
+	}
+}
+
 // However a configuration is printed, its secrets are not.
 func TestSecretsAreHidden(t *testing.T) {
-	l, err := load(Input{Env: []string{"TERTULIA_AUTH_HS256_SECRET=" + secretSample, "TERTULIA_AUTH_SERVICE_KEYS=" + secretSample}}, nil)
+	l, err := load(Input{Env: []string{"TERTULIA_AUTH_HS256_SECRET=" + secretSample, "TERTULIA_AUTH_SERVICE_KEYS=" + secretSample,
+		"TERTULIA_DATABASE_URL=" + databaseSample, "TERTULIA_REDIS_URLS=" + redisSample}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var log strings.Builder
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "secret", l.Auth.HS256Secret, "auth", l.Auth)
-	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "secret", l.Auth.HS256Secret, "auth", l.Auth)
-	for _, text := range []string{log.String(), fmt.Sprint(l.Config), fmt.Sprintf("%+v", l.Config), fmt.Sprintf("%#v", l.Auth), fmt.Sprint(l.Settings)} {
-		if strings.Contains(text, secretSample) || !strings.Contains(text, hidden) {
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "secret", l.Auth.HS256Secret, "auth", l.Auth, "database", l.Database, "redis", l.Redis)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "secret", l.Auth.HS256Secret, "auth", l.Auth, "database", l.Database, "redis", l.Redis)
+	for _, text := range []string{log.String(), fmt.Sprint(l.Config), fmt.Sprintf("%+v", l.Config), fmt.Sprintf("%#v", l.Auth), fmt.Sprintf("%#v %#v", l.Database, l.Redis), fmt.Sprint(l.Settings)} {
+		if strings.Contains(text, secretSample) || strings.Contains(text, passwordSample) || !strings.Contains(text, hidden) {
 			t.Errorf("%s shows a secret, want %s in its place", text, hidden)
 		}
 	}

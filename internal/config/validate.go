@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +40,8 @@ func (c *Config) validate(sources map[string]Source) []Problem {
 	case c.TLS.Cert == "" && c.TLS.Key != "":
 		wrong("tls.key", "is given without tls.cert; give both")
 	}
+	c.Database.validate(wrong)
+	c.Redis.validate(c.Database.Shared(), wrong)
 	c.Auth.validate(wrong)
 	for _, origin := range c.Origins {
 		if !isOrigin(origin) {
@@ -50,6 +53,54 @@ func (c *Config) validate(sources map[string]Source) []Problem {
 			len(c.Metrics.Token), minTokenBytes)
 	}
 	return found
+}
+
+// schemaName is a name that PostgreSQL takes without quotes, and does not keep
+// for itself.
+var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
+
+// validate calls wrong like that of [Auth].
+func (d *Database) validate(wrong func(key, format string, args ...any)) {
+	if d.Shared() && !hasScheme(d.URL, "postgres://", "postgresql://") {
+		wrong("database.url", "is not the URL of a PostgreSQL database; write it like postgres://user:password@host:5432/database, or leave it empty to keep messages in data_dir")
+	}
+	if !schemaName.MatchString(d.Schema) || strings.HasPrefix(d.Schema, "pg_") {
+		wrong("database.schema", "is %q; write a name of up to 63 of a-z, 0-9 and _ that begins with none of 0-9 and pg_", d.Schema)
+	}
+}
+
+// validate calls wrong like that of [Auth].
+func (r *Redis) validate(shared bool, wrong func(key, format string, args ...any)) {
+	encrypted := 0
+	for _, url := range r.URLs {
+		switch {
+		case hasScheme(url, "rediss://"):
+			encrypted++
+		case !hasScheme(url, "redis://"):
+			wrong("redis.urls", "has one that is not the URL of a Redis server; write it like redis://user:password@host:6379, or rediss:// for TLS")
+			return
+		}
+	}
+	switch {
+	case len(r.URLs) > 0 && !shared:
+		wrong("redis.urls", "is set without database.url: Redis only tells nodes of one another's messages, and a database must hold them; set database.url, or leave redis.urls empty for a single node")
+	case encrypted > 0 && encrypted < len(r.URLs):
+		wrong("redis.urls", "has rediss:// beside redis://; the servers of one Redis all speak TLS, or none does")
+	case r.CAFile != "" && encrypted == 0:
+		wrong("redis.ca_file", "is set, and no URL in redis.urls begins with rediss://, so that it would not be used")
+	}
+	if r.Prefix == "" || strings.ContainsFunc(r.Prefix, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("{}*?[]\\", c) }) {
+		wrong("redis.prefix", "is %q; write letters, digits and signs other than { } * ? [ ] and \\, at least one", r.Prefix)
+	}
+}
+
+// hasScheme reports whether a URL, which may be a secret, begins with one of
+// these and goes on.
+func hasScheme(url Secret, schemes ...string) bool {
+	return slices.ContainsFunc(schemes, func(scheme string) bool {
+		rest, found := strings.CutPrefix(string(url), scheme)
+		return found && rest != ""
+	})
 }
 
 // validate calls wrong for what does not fit together, with the key and a
