@@ -47,7 +47,7 @@ func (a *Authenticator) Refuse(r *http.Request) string {
 //   - [chat.MissingParameter] or [chat.InvalidParameter] as in
 //     [Open.Identify];
 //
-// or an error as of [Authenticator.Verify]. The result does not refer to r.
+// or an error as of [Authenticator.Verify] or [Tickets.Take]. The result does not refer to r.
 func (a *Authenticator) Identify(r *http.Request) (Identity, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -114,7 +114,7 @@ func (a *Authenticator) takeTicket(r *http.Request, ticket string) (Identity, er
 	if a.tickets == nil {
 		return Identity{}, errTicket
 	}
-	id, err := a.tickets.Take(ticket, r.Header.Get("Origin"))
+	id, err := a.tickets.Take(r.Context(), ticket, r.Header.Get("Origin"))
 	if err == nil {
 		err = a.Recheck(r.Context(), id)
 	}

@@ -79,7 +79,7 @@ func TestIdentifyRequest(t *testing.T) {
 		{"a token that gives itself a name", request("", bearer, "Bearer "+token, UserNameHeader, "Ana"), chat.Principal{}, chat.Forbidden},
 		{"nobody who acts for somebody", request("", UserHeader, "7"), chat.Principal{}, chat.Forbidden},
 	} {
-		a := authenticator(t, Config{Issuers: []Issuer{byHMAC()}, ServiceKeys: []string{"another key of thirty-two characters", serviceKey}, Tickets: newTicketsAt(clock)})
+		a := authenticator(t, Config{Issuers: []Issuer{byHMAC()}, ServiceKeys: []string{"another key of thirty-two characters", serviceKey}, Tickets: NewTickets(newTicketMemoryAt(clock))})
 		id, err := a.Identify(test.r)
 		if codeOf(err) != test.code || id.Principal != test.want {
 			t.Errorf("%s: %+v, %v, want %+v, code %q", test.name, id, err, test.want, test.code)
@@ -148,7 +148,8 @@ func TestIdentifyInOpenMode(t *testing.T) {
 // A ticket stands for who fetched it, once, and for no longer than the token.
 func TestIdentifyByTicket(t *testing.T) {
 	at := now
-	tickets, voided := newTicketsAt(func() time.Time { return at }), &revocations{}
+	tickets, _ := ticketsAt(func() time.Time { return at })
+	voided := &revocations{}
 	a, err := newAt(Config{Issuers: []Issuer{byHMAC()}, Tickets: tickets, Revocations: voided}, func() time.Time { return at })
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +159,7 @@ func TestIdentifyByTicket(t *testing.T) {
 		t.Fatal(err)
 	}
 	fetch := func() string {
-		ticket, err := tickets.Issue(id, "https://app.example")
+		ticket, err := tickets.Issue(t.Context(), id, "https://app.example")
 		if err != nil {
 			t.Fatal(err)
 		}

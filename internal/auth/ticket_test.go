@@ -1,9 +1,11 @@
 package auth
 
 import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,12 +16,18 @@ func userIdentity(id string) Identity {
 	return Identity{Principal: chat.Principal{User: chat.User{ID: chat.UserID(id), Name: id}}}
 }
 
+// ticketsAt are tickets in memory, by a test's clock.
+func ticketsAt(now func() time.Time) (*Tickets, *TicketMemory) {
+	memory := newTicketMemoryAt(now)
+	return &Tickets{memory, now}, memory
+}
+
 func TestTickets(t *testing.T) {
 	at := now
-	tickets := newTicketsAt(func() time.Time { return at })
+	tickets, memory := ticketsAt(func() time.Time { return at })
 	issue := func(id Identity, origin string) string {
 		t.Helper()
-		ticket, err := tickets.Issue(id, origin)
+		ticket, err := tickets.Issue(t.Context(), id, origin)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,79 +57,103 @@ func TestTickets(t *testing.T) {
 		{"nothing", "", "", 0, chat.Unauthenticated},
 	} {
 		at = now.Add(test.at)
-		id, err := tickets.Take(test.ticket, test.origin)
+		id, err := tickets.Take(t.Context(), test.ticket, test.origin)
 		if codeOf(err) != test.want || err == nil && id != juan || err != nil && id != (Identity{}) {
 			t.Errorf("%s: Take = %+v, %v, want code %q", test.name, id, err, test.want)
 		}
 	}
-	if len(tickets.waiting) != 0 || tickets.byAge.Len() != 0 || len(tickets.perUser) != 0 {
-		t.Errorf("%d, %d and %d are left of tickets that are gone, want none", len(tickets.waiting), tickets.byAge.Len(), len(tickets.perUser))
+	if len(memory.waiting) != 0 || memory.byAge.Len() != 0 || len(memory.perUser) != 0 {
+		t.Errorf("%d, %d and %d are left of tickets that are gone, want none", len(memory.waiting), memory.byAge.Len(), len(memory.perUser))
 	}
 }
 
 // What a service fetches for a user has the user's rights, and can be
 // revoked like the user's tokens.
 func TestTicketFromService(t *testing.T) {
-	tickets := newTicketsAt(clock)
+	tickets, _ := ticketsAt(clock)
 	service := Identity{Principal: chat.Principal{Service: true}}
-	if ticket, err := tickets.Issue(service, ""); codeOf(err) != chat.InvalidParameter {
+	if ticket, err := tickets.Issue(t.Context(), service, ""); codeOf(err) != chat.InvalidParameter {
 		t.Errorf("Issue for no user = %q, %v, want code %s", ticket, err, chat.InvalidParameter)
 	}
 	service.User = chat.User{ID: "1", Name: "Juan"}
-	ticket, err := tickets.Issue(service, "")
+	ticket, err := tickets.Issue(t.Context(), service, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Identity{Principal: chat.Principal{User: service.User}, IssuedAt: now, ExpiresAt: now.Add(MaxLifetime)}
-	if got, err := tickets.Take(ticket, ""); err != nil || got != want {
+	if got, err := tickets.Take(t.Context(), ticket, ""); err != nil || got != want {
 		t.Errorf("Take = %+v, %v, want %+v", got, err, want)
 	}
 }
 
 func TestTicketsAreBounded(t *testing.T) {
 	at := now
-	tickets := newTicketsAt(func() time.Time { return at })
+	tickets, memory := ticketsAt(func() time.Time { return at })
 	for i := range maxTicketsPerUser + 1 {
-		_, err := tickets.Issue(userIdentity("1"), "")
+		_, err := tickets.Issue(t.Context(), userIdentity("1"), "")
 		if got, want := codeOf(err) == chat.RateLimited, i == maxTicketsPerUser; got != want || want && chat.AsError(err).RetryAfter != TicketLifetime {
 			t.Fatalf("ticket %d of a user: %v, want it refused: %v", i+1, err, want)
 		}
 	}
-	if _, err := tickets.Issue(userIdentity("2"), ""); err != nil {
+	if _, err := tickets.Issue(t.Context(), userIdentity("2"), ""); err != nil {
 		t.Errorf("a ticket of another user: %v", err)
 	}
-	for i := 0; len(tickets.waiting) < maxTickets; i++ {
-		if _, err := tickets.Issue(userIdentity(fmt.Sprint("u", i)), ""); err != nil {
+	for i := 0; len(memory.waiting) < maxTickets; i++ {
+		if _, err := tickets.Issue(t.Context(), userIdentity(fmt.Sprint("u", i)), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := tickets.Issue(userIdentity("3"), ""); codeOf(err) != chat.RateLimited {
+	if _, err := tickets.Issue(t.Context(), userIdentity("3"), ""); codeOf(err) != chat.RateLimited {
 		t.Errorf("ticket %d of all: %v, want code %s", maxTickets+1, err, chat.RateLimited)
 	}
 	at = now.Add(TicketLifetime)
-	if _, err := tickets.Issue(userIdentity("1"), ""); err != nil || len(tickets.waiting) != 1 {
-		t.Errorf("a ticket when all have expired: %v, %d wait, want 1", err, len(tickets.waiting))
+	if _, err := tickets.Issue(t.Context(), userIdentity("1"), ""); err != nil || len(memory.waiting) != 1 {
+		t.Errorf("a ticket when all have expired: %v, %d wait, want 1", err, len(memory.waiting))
 	}
 }
 
-// Of many that come with one ticket, one gets in.
-func TestTicketIsTakenOnce(t *testing.T) {
-	tickets := NewTickets()
-	ticket, err := tickets.Issue(userIdentity("1"), "")
+// gone is a keeper that cannot be reached.
+type gone struct{}
+
+func (gone) PutTicket(context.Context, [sha256.Size]byte, chat.UserID, []byte, time.Duration, int) (bool, error) {
+	return false, errors.New("no route to 10.0.0.9")
+}
+
+func (gone) TakeTicket(context.Context, [sha256.Size]byte) ([]byte, error) {
+	return nil, errors.New("no route to 10.0.0.9")
+}
+
+// Who comes while tickets cannot be looked up is told to come again, not that
+// the ticket is bad.
+func TestTicketsCannotBeLookedUp(t *testing.T) {
+	good, _ := ticketsAt(clock)
+	text, err := good.Issue(t.Context(), userIdentity("1"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var taken atomic.Int32
-	var all sync.WaitGroup
-	for range 16 {
-		all.Go(func() {
-			if _, err := tickets.Take(ticket, ""); err == nil {
-				taken.Add(1)
-			}
-		})
+	tickets := NewTickets(gone{})
+	if _, err := tickets.Issue(t.Context(), userIdentity("1"), ""); codeOf(err) != chat.StoreUnavailable {
+		t.Errorf("Issue = %v, want code %s", err, chat.StoreUnavailable)
 	}
-	all.Wait()
-	if taken.Load() != 1 {
-		t.Errorf("the ticket was taken %d times, want once", taken.Load())
+	if _, err := tickets.Take(t.Context(), text, ""); codeOf(err) != chat.StoreUnavailable {
+		t.Errorf("Take = %v, want code %s", err, chat.StoreUnavailable)
+	}
+}
+
+// What a keeper has says nothing of the user without the ticket, and what
+// somebody has put in its place is no identity.
+func TestTicketsAreSealed(t *testing.T) {
+	tickets, memory := ticketsAt(clock)
+	text, err := tickets.Issue(t.Context(), Identity{Principal: chat.Principal{User: chat.User{ID: "user-7", Name: "Ana"}}}, "https://a.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := memory.waiting[ticketHash(text)].Value.(*ticket)
+	if bytes.Contains(kept.sealed, []byte("user-7")) || bytes.Contains(kept.sealed, []byte("a.example")) {
+		t.Errorf("the keeper has %q in clear", kept.sealed)
+	}
+	kept.sealed[0] ^= 1
+	if _, err := tickets.Take(t.Context(), text, "https://a.example"); codeOf(err) != chat.Unauthenticated {
+		t.Errorf("Take of a ticket that was changed = %v, want code %s", err, chat.Unauthenticated)
 	}
 }

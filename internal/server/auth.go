@@ -85,6 +85,6 @@ func (s *Server) ticket(r *http.Request) (ticket string, expiresAt time.Time, er
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	ticket, err = s.tickets.Issue(id, r.Header.Get("Origin"))
+	ticket, err = s.tickets.Issue(r.Context(), id, r.Header.Get("Origin"))
 	return ticket, time.Now().Add(auth.TicketLifetime), err
 }

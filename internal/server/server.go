@@ -85,7 +85,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 	if err != nil {
 		return nil, errors.Join(err, listener.Close(), st.Close())
 	}
-	tickets := auth.NewTickets()
+	tickets := auth.NewTickets(auth.NewTicketMemory())
 	who, err := whoOf(&cfg, st, tickets, log)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close(), st.Close())
