@@ -10,9 +10,10 @@ import (
 
 // check is one check and its latest result.
 type check struct {
-	name string
-	run  func(context.Context) error
-	log  *slog.Logger
+	name     string
+	optional bool // without it the server does worse, but serves
+	run      func(context.Context) error
+	log      *slog.Logger
 
 	mu      sync.Mutex
 	running chan struct{} // closed when the run under way ends; nil if there is none
@@ -25,22 +26,30 @@ type check struct {
 
 // result is what a check says at one moment.
 type result struct {
-	name    string
-	failing bool
-	took    time.Duration // by the run, if not failing
-	lasts   time.Duration // for how long it has been failing
+	name     string
+	optional bool
+	failing  bool
+	took     time.Duration // by the run, if not failing
+	since    time.Time     // when it began to fail
 }
 
 func (r result) status() string {
-	if r.failing {
+	switch {
+	case r.failing && r.optional:
+		return statusDegraded
+	case r.failing:
 		return statusFailing
 	}
 	return statusOK
 }
 
 func (r result) String() string {
-	if r.failing {
-		return fmt.Sprintf("[-] %s failing, for %s", r.name, r.lasts.Round(time.Second))
+	lasts := time.Since(r.since).Round(time.Second)
+	switch {
+	case r.failing && r.optional:
+		return fmt.Sprintf("[~] %s degraded since %s, for %s", r.name, r.since.UTC().Format(time.RFC3339), lasts)
+	case r.failing:
+		return fmt.Sprintf("[-] %s failing, for %s", r.name, lasts)
 	}
 	return fmt.Sprintf("[+] %s ok, %.1f ms", r.name, float64(r.took)/float64(time.Millisecond))
 }
@@ -100,15 +109,13 @@ func (c *check) wait(ctx context.Context) result {
 		timer.Stop()
 		c.mu.Lock()
 	}
-	r := result{name: c.name, took: c.took, failing: c.ended.IsZero() || c.err != nil}
-	since := c.since
+	r := result{name: c.name, optional: c.optional, took: c.took, failing: c.ended.IsZero() || c.err != nil, since: c.since}
 	if c.running != nil && !r.failing && time.Since(c.began) >= checkTimeout {
-		r.failing, since = true, c.began
+		r.failing, r.since = true, c.began
 	}
 	if c.ended.IsZero() {
-		since = c.began
+		r.since = c.began
 	}
-	r.lasts = time.Since(since)
 	return r
 }
 

@@ -48,6 +48,13 @@ func (h *Health) Add(name string, run func(context.Context) error) {
 	h.checks = append(h.checks, &check{name: name, run: run, log: h.log})
 }
 
+// AddOptional adds a check of something without which the server does worse
+// and serves all the same. A probe shows it, and is not failed by it; run is
+// as for [Health.Add].
+func (h *Health) AddOptional(name string, run func(context.Context) error) {
+	h.checks = append(h.checks, &check{name: name, optional: true, run: run, log: h.log})
+}
+
 // Drain makes the server not ready for good: load balancers should send
 // nobody any more.
 func (h *Health) Drain() { h.draining.Store(true) }
@@ -77,6 +84,7 @@ type report struct {
 const (
 	statusOK       = "ok"
 	statusFailing  = "failing"
+	statusDegraded = "degraded" // of an optional check
 	statusDraining = "draining"
 )
 
@@ -87,7 +95,7 @@ func (h *Health) report(ctx context.Context) report {
 	}
 	for _, c := range h.checks {
 		result := c.wait(ctx)
-		if result.failing {
+		if result.failing && !result.optional {
 			r.status = statusFailing
 		}
 		r.results = append(r.results, result)
@@ -127,6 +135,7 @@ func (h *Health) serveLive(w http.ResponseWriter, _ *http.Request) {
 //
 //	[+] store ok, 0.4 ms
 //	[-] store failing, for 12s
+//	[~] redis degraded since 2026-11-28T10:00:00Z, for 12s
 func (h *Health) serveReady(w http.ResponseWriter, req *http.Request) {
 	r := h.report(req.Context())
 	var b strings.Builder

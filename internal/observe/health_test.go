@@ -80,6 +80,24 @@ func TestHealthFollowsItsChecks(t *testing.T) {
 	})
 }
 
+// What the server can do without is shown as degraded, and keeps nobody away.
+func TestOptionalCheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHealth("0.1.0", quiet())
+		defer h.Close()
+		h.Add("store", func(context.Context) error { return nil })
+		h.AddOptional("redis", func(context.Context) error { return errors.New("no route") })
+		wantProbe(t, h, "/readyz", 200, "ok\n")
+		since := time.Now().UTC().Format(time.RFC3339)
+		time.Sleep(12 * time.Second)
+		wantProbe(t, h, "/readyz?verbose", 200, "[+] store ok, 0.0 ms\n[~] redis degraded since "+since+", for 12s\nok\n")
+		wantProbe(t, h, "/health", 200, `{"status":"ok","version":"0.1.0","checks":{"redis":"degraded","store":"ok"}}`+"\n")
+		if h.Passes(t.Context(), "redis") {
+			t.Error("Passes(redis) = true, want false")
+		}
+	})
+}
+
 func TestPasses(t *testing.T) {
 	h := NewHealth("0.1.0", quiet())
 	defer h.Close()
