@@ -1,9 +1,10 @@
-// Package services starts private PostgreSQL and Redis servers: children of
-// this process on free ports of 127.0.0.1, with everything they write in a
-// folder that they are given. Tests run against them, and so does a cluster
-// that is tried out on one machine.
+// Package services starts private PostgreSQL and Redis servers, and what stands
+// around them: children of this process on free ports of 127.0.0.1, with
+// everything they write in a folder that they are given. Tests run against
+// them, and so does a cluster that is tried out on one machine.
 //
-// The programs are those of Debian's packages postgresql and redis-server; an
+// The programs are those of Debian's packages postgresql, redis-server and
+// nginx-light; an
 // error says how to install what is missing. A server dies with the process
 // that started it, however that ends.
 package services
@@ -74,25 +75,27 @@ func (p *Process) start(ctx context.Context) error {
 // Kill ends the server, and all its children, as kill -9 does.
 func (p *Process) Kill() { p.end(syscall.SIGKILL) }
 
-// Stop freezes the server (SIGSTOP) until Continue; its sockets stay open. Of
-// a server with children only the parent is frozen. Only Linux has it.
-func (p *Process) Stop() { p.signal(freeze) }
-
-// Continue ends Stop.
-func (p *Process) Continue() { p.signal(thaw) }
-
 // Restart starts a server that has ended, on the same address and with what it
 // has kept.
 func (p *Process) Restart(ctx context.Context) error { return p.start(ctx) }
 
-// Log returns the last of what the server has written.
-func (p *Process) Log() string { return p.log.String() }
-
-func (p *Process) signal(s os.Signal) {
+// PID is the process's number. After Restart it is another one.
+func (p *Process) PID() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_ = p.cmd.Process.Signal(s)
+	return p.cmd.Process.Pid
 }
+
+// Done is closed when the process has ended. After Restart it is another
+// channel.
+func (p *Process) Done() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.done
+}
+
+// Log returns the last of what the server has written.
+func (p *Process) Log() string { return p.log.String() }
 
 // end sends a signal that ends the server, and waits for that.
 func (p *Process) end(s os.Signal) {
@@ -110,8 +113,9 @@ func (p *Process) end(s os.Signal) {
 	}
 }
 
-// freeAddr returns an address of 127.0.0.1 on which nobody listens.
-func freeAddr() (string, error) {
+// FreeAddr returns an address of 127.0.0.1 on which nobody listens. Somebody
+// else may take it before the caller does.
+func FreeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err

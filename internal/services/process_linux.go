@@ -6,11 +6,6 @@ import (
 	"syscall"
 )
 
-const (
-	freeze = syscall.SIGSTOP
-	thaw   = syscall.SIGCONT
-)
-
 // dieWithParent has the kernel kill the server when this process ends. As
 // root the server gets a process namespace of its own, whose first process it
 // is: whoever kills it kills its children, which would otherwise hold

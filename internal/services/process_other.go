@@ -2,16 +2,7 @@
 
 package services
 
-import (
-	"os/exec"
-	"syscall"
-)
-
-// Zero is no signal, and sending it does nothing.
-const (
-	freeze = syscall.Signal(0)
-	thaw   = syscall.Signal(0)
-)
+import "os/exec"
 
 // dieWithParent does nothing where there is no signal for it.
 func dieWithParent(*exec.Cmd) {}

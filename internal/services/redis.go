@@ -20,7 +20,7 @@ type Redis struct{ Process }
 // StartRedis starts a server that works in dir, which is made if missing.
 // settings are lines of redis.conf such as "requirepass secret".
 func StartRedis(ctx context.Context, dir string, settings ...string) (*Redis, error) {
-	addr, err := freeAddr()
+	addr, err := FreeAddr()
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func StartRedis(ctx context.Context, dir string, settings ...string) (*Redis, er
 // StartRedisTLS is StartRedis with a server that speaks TLS and nothing else.
 // cert and key are files of PEM; clients need no certificate.
 func StartRedisTLS(ctx context.Context, dir, cert, key string, settings ...string) (*Redis, error) {
-	addr, err := freeAddr()
+	addr, err := FreeAddr()
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func StartRedisCluster(ctx context.Context, dir string, settings ...string) ([]*
 		return nil, err
 	}
 	for i := range masters {
-		link, err := freeAddr() // between the masters; by default the port and 10,000, which may be none
+		link, err := FreeAddr() // between the masters; by default the port and 10,000, which may be none
 		if err != nil {
 			return stop(err)
 		}

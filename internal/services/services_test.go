@@ -115,3 +115,26 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 		t.Errorf("StartRedis = %v, want the command that installs it", err)
 	}
 }
+
+// A program that is killed says so, and comes back on its address; nginx is
+// one.
+func TestNginxIsKilledAndComesBack(t *testing.T) {
+	addr, err := FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := StartNginx(t.Context(), filepath.Join(t.TempDir(), "nginx"), addr, "/", "server { listen "+addr+"; return 204; }")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	first := n.PID()
+	n.Kill()
+	<-n.Done()
+	if err := n.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n.PID() == first || n.Addr != addr {
+		t.Errorf("the same process %d at %s, want another one at %s", first, n.Addr, addr)
+	}
+}
