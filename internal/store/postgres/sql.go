@@ -14,6 +14,7 @@ type statements struct {
 	rooms, find, wrote                                       string
 	putAccount, seen, revoke, revokeToken, account, accounts string
 	tokenRevoked, ping                                       string
+	putTicket, takeTicket                                    string
 }
 
 // statementsIn returns the statements for a schema. Here @ stands before the
@@ -80,6 +81,8 @@ func statementsIn(schema string) statements {
 			INSERT INTO @revoked_tokens AS t (id, until) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET until = greatest(t.until, excluded.until)`),
 		account:      in(`SELECT `, accountColumns, ` FROM @accounts WHERE id = $1`),
 		accounts:     in(`SELECT `, accountColumns, ` FROM @accounts WHERE id > $1 ORDER BY id LIMIT $2`),
+		putTicket:    in(`SELECT @put_ticket($1, $2, $3, $4, $5)`),
+		takeTicket:   in(`DELETE FROM @tickets WHERE hash = $1 RETURNING sealed, expires_at > @now_ms()`),
 		tokenRevoked: in(`SELECT true FROM @revoked_tokens WHERE id = $1`),
 		ping:         in(`INSERT INTO @meta (key, value) VALUES ('checked_at', @now_ms()::text) ON CONFLICT (key) DO UPDATE SET value = excluded.value`),
 	}
