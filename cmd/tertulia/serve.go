@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"syscall"
 
 	"tertulia/internal/config"
@@ -20,7 +21,7 @@ type ServeCmd struct {
 }
 
 func (ServeCmd) Help() string {
-	return `The server keeps its messages in one folder and needs nothing else. Values come from the flags below, else from the variables in parentheses, else from one TOML file, else they are the defaults shown. It stops in order at SIGINT or SIGTERM, and at once at the second.
+	return `The server keeps its messages in one folder and needs nothing else, or in a PostgreSQL database that it may share with others (--database-url, and --redis-urls for more than one). Values come from the flags below, else from the variables in parentheses, else from one TOML file, else they are the defaults shown. It stops in order at SIGINT or SIGTERM, and at once at the second.
 
 Examples:
 
@@ -69,11 +70,19 @@ func greet(io IO, cfg *config.Config, listen string) observe.Greeting {
 		Listen:      listen,
 		Host:        host,
 		TLS:         cfg.TLS.On(),
-		DataDir:     cfg.DataDir,
+		Data:        dataOf(cfg),
 		Open:        cfg.Auth.Mode == config.AuthOpen,
 		OthersReach: !cfg.ListensOnLoopback(),
 		Next:        next,
 	}
+}
+
+// dataOf says where the messages are; the URL of a database has a password.
+func dataOf(cfg *config.Config) string {
+	if cfg.Database.Shared() {
+		return "PostgreSQL, schema " + cfg.Database.Schema
+	}
+	return cfg.DataDir
 }
 
 // dialable is a listen address as a client on the same machine writes it: a
@@ -114,6 +123,14 @@ func startError(err error, cfg *config.Config) error {
 		return errorWithHint(exitFailure, "make the folder writable for this user, or choose another with --data-dir",
 			"cannot use the data folder %s: %w", e.Dir, e.Err)
 	}
+	if e, ok := errors.AsType[*postgres.DurabilityError](err); ok {
+		return errorWithHint(exitFailure, "change the database's settings, or give --"+allowWeak+" if losing messages is all right",
+			"the database may lose messages that it has acknowledged: %s", strings.Join(e.Weak, ", "))
+	}
+	if e, ok := errors.AsType[*postgres.NewerSchemaError](err); ok {
+		return errorWithHint(exitFailure, "run the newer version that wrote it, or choose another schema with --database-schema",
+			"the database's schema %s has version %d, and this program knows none above %d", e.Schema, e.Have, e.Known)
+	}
 	if e, ok := errors.AsType[*server.CertificateError](err); ok {
 		return errorWithHint(exitFailure, "tls.cert and tls.key name two files in PEM that this user can read and that belong together", "%w", e)
 	}
@@ -122,6 +139,8 @@ func startError(err error, cfg *config.Config) error {
 	}
 	return err
 }
+
+const allowWeak = "database-allow-weak-durability"
 
 // process names a process in brackets, or not at all if it is unknown.
 func process(pid int) string {

@@ -31,12 +31,12 @@ const systemPython = "/usr/bin/python3"
 func TestReadmeTranscript(t *testing.T) {
 	readme := read(t, "README.md")
 	greeting := observe.Greeting{
-		Build:   observe.Build{Version: "devel", Commit: "3f2c1ab04d5e", Go: "go1.26.8"},
-		Host:    "127.0.0.1:8000",
-		Listen:  "127.0.0.1:8000",
-		DataDir: "./tertulia_data",
-		Open:    true,
-		Next:    "bin/tertulia chat 1",
+		Build:  observe.Build{Version: "devel", Commit: "3f2c1ab04d5e", Go: "go1.26.8"},
+		Host:   "127.0.0.1:8000",
+		Listen: "127.0.0.1:8000",
+		Data:   "./tertulia_data",
+		Open:   true,
+		Next:   "bin/tertulia chat 1",
 	}
 	if want := "$ make run\n" + strings.TrimRight(greeting.Banner(), "\n") + "\n```"; !strings.Contains(readme, want) {
 		t.Errorf("the README does not show the greeting as it is:\n%s", want)

@@ -14,12 +14,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"tertulia/internal/count"
 	"tertulia/internal/gateway"
 	"tertulia/internal/hub"
 	"tertulia/internal/observe"
 	"tertulia/internal/presence"
 	"tertulia/internal/room"
-	"tertulia/internal/store/sqlite"
 )
 
 // Sources are what the metrics are read from. All are required.
@@ -29,10 +29,21 @@ type Sources struct {
 	Rooms    *room.Service
 	Hub      *hub.Hub
 	Presence *presence.Tracker
-	Store    *sqlite.Store
+	Store    StoreTimes
 	// StoreUp says whether the store can be used now. It returns within a
 	// few seconds.
 	StoreUp func() bool
+	// RedisUp says whether Redis answers; true where there is none.
+	RedisUp func() bool
+}
+
+// StoreTimes are how long a store took, whichever it is.
+type StoreTimes struct {
+	// Backend names it: sqlite or postgres.
+	Backend string
+	// Append is for each transaction or statement that writes, Read for each
+	// read.
+	Append, Read *count.Histogram
 }
 
 // Metrics are a node's metrics. Its methods may be called from any goroutine.
@@ -65,22 +76,24 @@ func New(s Sources) *Metrics {
 func nodeFamilies(s Sources) []prometheus.Collector {
 	started := float64(time.Now().UnixNano()) / float64(time.Second)
 	build := prometheus.Labels{"version": s.Build.Version, "commit": s.Build.Commit, "goversion": s.Build.Go}
-	up := func() float64 {
-		if s.StoreUp() {
-			return 1
+	up := func(is func() bool) func() float64 {
+		return func() float64 {
+			if is() {
+				return 1
+			}
+			return 0
 		}
-		return 0
 	}
-	store := s.Store.Counts()
 	return []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: prefix + "build_info", Help: "Which program this is; always 1.", ConstLabels: build,
 		}, func() float64 { return 1 }),
 		gauge("start_time_seconds", "When the server started, in seconds since 1970.", func() float64 { return started }),
 		newOnline(s.Presence),
-		gauge("database_up", "Whether a message could be stored now: 1 or 0.", up),
+		gauge("database_up", "Whether a message could be stored now: 1 or 0.", up(s.StoreUp)),
+		gauge("redis_up", "Whether Redis answers: 1 or 0; 1 without redis.urls, for then nothing is missing.", up(s.RedisUp)),
 		newHistogram("db_query_duration_seconds", "How long the database took for one transaction or read.", "op",
-			buckets{"append", one(store.Append)}, buckets{"read", one(store.Read)}),
+			buckets{"append", one(s.Store.Append)}, buckets{"read", one(s.Store.Read)}),
 	}
 }
 
@@ -107,7 +120,7 @@ func messageFamilies(s Sources) []prometheus.Collector {
 		counter("messages_deduplicated_total", "Posts that had been stored before under the same nonce.", rooms.Deduplicated.Value),
 		newCounters("messages_rejected_total", "Posts that were refused, by error code.", "reason", rooms.Rejected.All),
 		newHistogram("message_store_duration_seconds", "How long the store took for one batch of messages.", "backend",
-			buckets{"sqlite", one(rooms.StoreTime)}),
+			buckets{s.Store.Backend, one(rooms.StoreTime)}),
 		newHistogram("message_batch_size", "Messages stored in one batch.", "", buckets{"", one(rooms.Batch)}),
 		newHistogram("message_delivery_duration_seconds", "From the answer to the author until the readers' sockets have the message; sampled.", "hop",
 			buckets{"local", out.Delivery}),

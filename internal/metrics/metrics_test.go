@@ -44,7 +44,8 @@ func newNode(t *testing.T) *node {
 		t.Fatal(err)
 	}
 	events, log := local.New(), slog.New(slog.DiscardHandler)
-	s := Sources{Build: observe.Build{Version: "0.1.0", Commit: "3f2c1ab04d5e", Go: "go1.26.8"}, Store: st, StoreUp: func() bool { return true }}
+	s := Sources{Build: observe.Build{Version: "0.1.0", Commit: "3f2c1ab04d5e", Go: "go1.26.8"}, StoreUp: func() bool { return true }, RedisUp: func() bool { return true }}
+	s.Store = StoreTimes{Backend: "sqlite", Append: st.Counts().Append, Read: st.Counts().Read}
 	s.Rooms = room.New(room.Config{Store: st, Bus: events, AutoCreate: true, Fatal: func(err error) { t.Error(err) }})
 	s.Hub = hub.New(hub.Config{Bus: events, Log: s.Rooms.Log(), Encode: gateway.Encoder})
 	s.Presence = presence.New(presence.Config{Bus: events})

@@ -13,7 +13,8 @@ type Greeting struct {
 	// Listen is where it listens, and Host how a client on this machine
 	// writes that.
 	Listen, Host string
-	DataDir      string
+	// Data is where the messages are: a folder or a database.
+	Data string
 	// TLS says that clients come by https and wss.
 	TLS bool
 	// Open says that users are who they say they are, and OthersReach that
@@ -39,7 +40,7 @@ func (g Greeting) Banner() string {
 	fmt.Fprintf(&b, "  API         http%s://%s/docs\n", secure, g.Host)
 	fmt.Fprintf(&b, "  Statistics  http%s://%s/ws/stats\n", secure, g.Host)
 	fmt.Fprintf(&b, "  Health      http%s://%s/health\n", secure, g.Host)
-	fmt.Fprintf(&b, "  Data        %s\n\n", g.DataDir)
+	fmt.Fprintf(&b, "  Data        %s\n\n", g.Data)
 	switch {
 	case g.Open && g.OthersReach:
 		fmt.Fprintf(&b, "  Warning: whoever reaches %s can speak under any name.\n", g.Listen)
@@ -56,6 +57,6 @@ func (g Greeting) Log(log *slog.Logger) {
 	if g.Open && g.OthersReach {
 		level = slog.LevelWarn
 	}
-	log.Log(context.Background(), level, "serving", "listen", g.Listen, "tls", g.TLS, "data_dir", g.DataDir, "open", g.Open,
+	log.Log(context.Background(), level, "serving", "listen", g.Listen, "tls", g.TLS, "data", g.Data, "open", g.Open,
 		"version", g.Build.Version, "commit", g.Build.Commit, "go", g.Build.Go)
 }

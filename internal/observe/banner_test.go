@@ -9,12 +9,12 @@ import (
 
 func TestBanner(t *testing.T) {
 	g := Greeting{
-		Build:   Build{Version: "0.1.0", Commit: "3f2c1ab04d5e", Go: "go1.26.8"},
-		Listen:  "127.0.0.1:8000",
-		Host:    "127.0.0.1:8000",
-		DataDir: "./tertulia_data",
-		Open:    true,
-		Next:    "tertulia chat 1",
+		Build:  Build{Version: "0.1.0", Commit: "3f2c1ab04d5e", Go: "go1.26.8"},
+		Listen: "127.0.0.1:8000",
+		Host:   "127.0.0.1:8000",
+		Data:   "./tertulia_data",
+		Open:   true,
+		Next:   "tertulia chat 1",
 	}
 	want := `tertulia 0.1.0 (3f2c1ab04d5e, go1.26.8)
 

@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,7 +16,6 @@ import (
 	"tertulia/chat"
 	"tertulia/internal/api"
 	"tertulia/internal/auth"
-	"tertulia/internal/bus/local"
 	"tertulia/internal/config"
 	"tertulia/internal/docs"
 	"tertulia/internal/gateway"
@@ -26,10 +26,9 @@ import (
 	"tertulia/internal/observe"
 	"tertulia/internal/peer"
 	"tertulia/internal/presence"
+	presenceredis "tertulia/internal/presence/redis"
 	"tertulia/internal/room"
 	"tertulia/internal/session"
-	"tertulia/internal/store"
-	"tertulia/internal/store/sqlite"
 	"tertulia/wire/schema"
 )
 
@@ -43,13 +42,14 @@ type Server struct {
 	limits  *limit.Limiter
 
 	// In the order in which they start; Run stops them in the reverse one.
-	store    store.Store
-	bus      *local.Bus
+	store    storage
+	bus      links
 	rooms    *room.Service
 	hub      *hub.Hub
 	inbox    *inbox.Service
 	presence *presence.Tracker
-	watch    *session.Watch // nil in open mode
+	ledger   *presenceredis.Ledger // nil without Redis
+	watch    *session.Watch        // nil in open mode
 	gateway  *gateway.Gateway
 	api      *api.API
 	docs     http.Handler
@@ -69,36 +69,52 @@ const (
 	maxHeaderBytes = 16 << 10
 )
 
-// New opens the data folder and the listener, and starts everything but
-// serving. The caller calls Run. Errors are those of sqlite.Open and
-// net.Listen, a *CertificateError, and those of auth.New.
+// New opens the store and the listener, and starts everything but serving.
+// The caller calls Run. Errors are those of sqlite.Open, postgres.Open,
+// redis.Open and net.Listen, a *CertificateError, and those of auth.New.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, error) {
-	st, err := sqlite.Open(ctx, sqlite.Config{Dir: cfg.DataDir})
+	node := rand.Text() // of this process; it is another one after a restart
+	if cfg.Database.Shared() {
+		log = log.With("node", node)
+	}
+	st, err := openStore(ctx, &cfg, log)
 	if err != nil {
 		return nil, err
 	}
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
-		return nil, errors.Join(err, st.Close())
+		return nil, abandon(err, st)
 	}
 	secure, err := tlsOf(&cfg, log)
 	if err != nil {
-		return nil, errors.Join(err, listener.Close(), st.Close())
+		return nil, abandon(err, listener, st)
 	}
-	tickets := auth.NewTickets(auth.NewTicketMemory())
+	tickets := auth.NewTickets(st.tickets)
 	who, err := whoOf(&cfg, st, tickets, log)
 	if err != nil {
-		return nil, errors.Join(err, listener.Close(), st.Close())
+		return nil, abandon(err, listener, st)
+	}
+	events, err := openBus(&cfg, st.secret, log)
+	if err != nil {
+		who.Close()
+		return nil, abandon(err, listener, st)
+	}
+	here := presence.New(presence.Config{Bus: events.local, Grace: graceOf(&cfg)})
+	ledger, err := openLedger(ctx, events, node, here, &cfg, log)
+	if err != nil {
+		here.Close()
+		who.Close()
+		return nil, abandon(err, events, listener, st)
 	}
 	var tokens *auth.Authenticator // nil in open mode
 	if cfg.Auth.Mode == config.AuthToken {
 		tokens = who
 	}
-	s := &Server{cfg: cfg, log: log, who: who, tickets: tickets, store: st, listener: listener, broken: make(chan error, 1)}
+	s := &Server{cfg: cfg, log: log, who: who, tickets: tickets, store: st, bus: events, presence: here, ledger: ledger,
+		listener: listener, broken: make(chan error, 1)}
 	s.auth = auth.Open{Anywhere: cfg.Auth.AllowOpenOnAnyAddress || tokens != nil}
 	build := observe.ReadBuild()
 	s.limits = limit.New(policyOf(&cfg))
-	s.bus = local.New()
 	s.rooms = room.New(room.Config{
 		Store:      st,
 		Bus:        s.bus,
@@ -115,7 +131,6 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 		Logger: log,
 	})
 	s.inbox = inbox.New(inbox.Config{Rooms: s.rooms, Store: st, Bus: s.bus, Notify: s.hub.Notify, Logger: log})
-	s.presence = presence.New(presence.Config{Bus: s.bus, Grace: graceOf(&cfg)})
 	s.watch = watchOf(tokens, s.bus, log)
 	s.gateway = gateway.New(gateway.Config{
 		Services: &session.Services{
@@ -156,14 +171,18 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 	s.docs = docs.Handler(s.api.OpenAPI(), schema.AsyncAPI(build.Version))
 	s.health = observe.NewHealth(build.Version, log)
 	s.health.Add("store", st.Ping)
+	if events.redis != nil {
+		s.health.AddOptional("redis", events.redis.Ping)
+	}
 	s.metrics = metrics.New(metrics.Sources{
 		Build:    build,
 		Gateway:  s.gateway,
 		Rooms:    s.rooms,
 		Hub:      s.hub,
 		Presence: s.presence,
-		Store:    st,
+		Store:    st.times,
 		StoreUp:  func() bool { return s.health.Passes(context.Background(), "store") },
+		RedisUp:  events.redisUp,
 	})
 	s.http = &http.Server{
 		Handler:           peer.Headers{Secure: cfg.TLS.On() && !cfg.ListensOnLoopback()}.Handler(s.metrics.Watch(s.routes())),
@@ -173,6 +192,11 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 		MaxHeaderBytes:    maxHeaderBytes - 4096, // net/http reads so much beyond it
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	level := slog.LevelDebug
+	if cfg.Database.Shared() {
+		level = slog.LevelInfo
+	}
+	log.Log(ctx, level, "store opened", "backend", st.times.Backend, "epoch", st.Epoch(), "redis", events.redis != nil, "version", build.Version)
 	return s, nil
 }
 
@@ -302,6 +326,9 @@ func (s *Server) stop(serving chan error) error {
 	s.health.Close()
 	s.gateway.Close()
 	s.watch.Close()
+	if s.ledger != nil {
+		s.ledger.Close(context.Background()) // bounds itself
+	}
 	s.presence.Close()
 	s.inbox.Close()
 	s.hub.Close()

@@ -1,0 +1,126 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"tertulia/internal/auth"
+	"tertulia/internal/bus"
+	"tertulia/internal/bus/local"
+	busredis "tertulia/internal/bus/redis"
+	"tertulia/internal/config"
+	"tertulia/internal/metrics"
+	"tertulia/internal/presence"
+	presenceredis "tertulia/internal/presence/redis"
+	"tertulia/internal/redis"
+	"tertulia/internal/store"
+	"tertulia/internal/store/postgres"
+	"tertulia/internal/store/sqlite"
+)
+
+// storage is the node's store, and what else lies where that is.
+type storage struct {
+	store.Store
+	times   metrics.StoreTimes
+	tickets auth.TicketKeeper
+	// secret is known to all nodes on the same store; nil if there is one node.
+	secret []byte
+}
+
+// openStore opens the store that the configuration names. Errors are those of
+// sqlite.Open and postgres.Open.
+func openStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (storage, error) {
+	if !cfg.Database.Shared() {
+		st, err := sqlite.Open(ctx, sqlite.Config{Dir: cfg.DataDir})
+		if err != nil {
+			return storage{}, err
+		}
+		times := metrics.StoreTimes{Backend: "sqlite", Append: st.Counts().Append, Read: st.Counts().Read}
+		return storage{Store: st, times: times, tickets: auth.NewTicketMemory()}, nil
+	}
+	st, err := postgres.Open(ctx, postgres.Config{
+		URL:                 string(cfg.Database.URL),
+		Schema:              cfg.Database.Schema,
+		Writers:             cfg.Database.Writers,
+		Connections:         cfg.Database.Connections,
+		AllowWeakDurability: cfg.Database.AllowWeakDurability,
+		Logger:              log,
+	})
+	if err != nil {
+		return storage{}, err
+	}
+	times := metrics.StoreTimes{Backend: "postgres", Append: st.Counts().Append, Read: st.Counts().Read}
+	return storage{Store: st, times: times, tickets: st, secret: st.Secret()}, nil
+}
+
+// links are how a node hears of the others. Without Redis it hears of nobody.
+type links struct {
+	bus.Bus
+	local *local.Bus    // the part that stays in the node
+	redis *redis.Client // nil if there is none
+}
+
+// openBus opens the bus that the configuration names. An error says what is
+// wrong with the configuration; a Redis that does not answer is none.
+func openBus(cfg *config.Config, secret []byte, log *slog.Logger) (links, error) {
+	if len(cfg.Redis.URLs) == 0 {
+		b := local.New()
+		return links{Bus: b, local: b}, nil
+	}
+	urls := make([]string, len(cfg.Redis.URLs))
+	for i, u := range cfg.Redis.URLs {
+		urls[i] = string(u)
+	}
+	client, err := redis.Open(redis.Config{URLs: urls, Prefix: cfg.Redis.Prefix, CAFile: cfg.Redis.CAFile, Logger: log})
+	if err != nil {
+		return links{}, err
+	}
+	b := busredis.New(busredis.Config{Redis: client, Secret: secret, Logger: log})
+	return links{Bus: b, local: b.Local(), redis: client}, nil
+}
+
+// Close ends the bus, and then the connections under it.
+func (l links) Close() error {
+	err := l.Bus.Close()
+	if l.redis != nil {
+		l.redis.Close()
+	}
+	return err
+}
+
+// redisUp reports whether Redis answers. Where there is none, nothing is
+// missing.
+func (l links) redisUp() bool {
+	if l.redis == nil {
+		return true
+	}
+	_, err := l.redis.Up()
+	return err == nil
+}
+
+// openLedger has the node tell the others who is here, and hear it from them;
+// nil without Redis.
+func openLedger(ctx context.Context, l links, node string, here *presence.Tracker, cfg *config.Config, log *slog.Logger) (*presenceredis.Ledger, error) {
+	if l.redis == nil {
+		return nil, nil
+	}
+	return presenceredis.New(ctx, presenceredis.Config{
+		Client:  l.redis.Commands(),
+		Bus:     l.Bus,
+		Prefix:  cfg.Redis.Prefix,
+		Node:    node,
+		Tracker: here,
+		Grace:   graceOf(cfg),
+		Logger:  log,
+	})
+}
+
+// abandon takes down what New has made when something after it failed. Parts
+// that are not there yet are nil.
+func abandon(err error, made ...interface{ Close() error }) error {
+	for _, part := range made {
+		err = errors.Join(err, part.Close())
+	}
+	return err
+}
