@@ -14,7 +14,7 @@ FUZZTIME ?= 2m
 # How often `make crash` kills a server.
 CRASH_ROUNDS ?= 500
 
-.PHONY: run build test test-packages bench crash fuzz cover clean
+.PHONY: run build cluster test test-packages bench crash fuzz cover clean
 
 # Build what is missing and start the server; FLAGS="--log-level debug" adds flags.
 run: build
@@ -27,6 +27,10 @@ build:
 # time (-p 1), because two at once on two cores make each other late.
 LOADED := client cmd/tertulia $(addprefix internal/,api authtest crashtest gateway hub inbox seedtest server session)
 
+# Three nodes on a private PostgreSQL and Redis, behind nginx on 127.0.0.1:8000.
+cluster: build
+	@$(GO) build -o .cache/cluster ./internal/cluster/run
+	@exec .cache/cluster $(BIN) $(FLAGS)
 # Everything that must hold, in one line at the end: N passed, N failed. What
 # counts bytes and allocations is left out by the race detector, and so is run
 # once more without it.

@@ -70,6 +70,8 @@ var arrows = map[string][]string{
 	"internal/crashtest":            {"chat", "client"},
 	"internal/house":                {},
 	"internal/services":             {},
+	"internal/cluster":              {"internal/services"},
+	"internal/cluster/run":          {"internal/cluster"},
 	"internal/services/servicetest": {"internal/services"},
 	"internal/house/summary":        {jsonLibrary},
 	"internal/schematest":           {"wire/schema", "github.com/santhosh-tekuri/jsonschema/v6"},

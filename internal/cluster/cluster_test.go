@@ -1,0 +1,138 @@
+package cluster
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+const patience = 60 * time.Second
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// What docs/operations.md shows is what the cluster is tested with.
+func TestProxyIsTheDocumentedOne(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "## Several nodes\n")
+	_, rest, _ = strings.Cut(rest, "```nginx\n")
+	got, _, _ := strings.Cut(rest, "```")
+	if want := proxyConfig("80", []string{"10.0.0.1:8000", "10.0.0.2:8000", "10.0.0.3:8000"}); got != want {
+		t.Errorf("docs/operations.md shows\n%s\nwant\n%s", got, want)
+	}
+}
+
+// What `make cluster` runs: it starts, says where, serves through the proxy,
+// starts a node again that was killed, and leaves nothing.
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	build(t, filepath.Join(dir, "tertulia"), "tertulia/cmd/tertulia")
+	build(t, filepath.Join(dir, "cluster"), "tertulia/internal/cluster/run")
+	temporary := filepath.Join(dir, "tmp")
+	open := []string{filepath.Dir(dir), dir, temporary} // PostgreSQL's user must be let in
+	if err := os.Mkdir(temporary, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range open {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(filepath.Join(dir, "cluster"), filepath.Join(dir, "tertulia"), "127.0.0.1:0")
+	cmd.Env = append(os.Environ(), "TMPDIR="+temporary)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	watch := time.AfterFunc(2*patience, func() { _ = cmd.Process.Kill() })
+	defer watch.Stop()
+	lines := bufio.NewScanner(out)
+	want := func(pattern string) []string {
+		t.Helper()
+		re := regexp.MustCompile(pattern)
+		for lines.Scan() {
+			if m := re.FindStringSubmatch(lines.Text()); m != nil {
+				return m
+			}
+		}
+		t.Fatalf("it has ended and never said %s\n%s", pattern, &errs)
+		return nil
+	}
+	node := want(`^Node 2 +http://\S+ \(process (\d+)\)`)
+	proxy := want(`^Proxy +(http://\S+)`)[1]
+	want(`^Next `)
+	post(t, proxy, "hola")
+	if out, err := exec.Command("kill", "-9", node[1]).CombinedOutput(); err != nil {
+		t.Fatalf("kill: %v\n%s", err, out)
+	}
+	for range 6 { // two rounds: a dead node is passed over
+		post(t, proxy, "sigo aquí")
+	}
+	want(`^Node 2 +has ended`)
+	want(`^Node 2 +http://\S+ \(process \d+\)`)
+
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	want(`^Stopping`)
+	_, _ = io.Copy(io.Discard, out)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it ended with %v\n%s", err, &errs)
+	}
+	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
+		t.Errorf("it has left %v, %v, want nothing", left, err)
+	}
+}
+
+// The documented command is what TestRun runs.
+func TestMakeCluster(t *testing.T) {
+	out, err := exec.Command("make", "-n", "-C", "../..", "cluster").CombinedOutput()
+	if err != nil {
+		t.Fatalf("make: %v\n%s", err, out)
+	}
+	for _, part := range []string{"build -o .cache/cluster ./internal/cluster/run\n", "exec .cache/cluster bin/tertulia"} {
+		if !strings.Contains(string(out), part) {
+			t.Errorf("make cluster does not run %q:\n%s", part, out)
+		}
+	}
+}
+
+func build(t *testing.T, path, what string) {
+	t.Helper()
+	if out, err := exec.Command("go", "build", "-o", path, what).CombinedOutput(); err != nil {
+		t.Fatalf("go build %s: %v\n%s", what, err, out)
+	}
+}
+
+// post must be answered by some node.
+func post(t *testing.T, url, content string) {
+	t.Helper()
+	client := &http.Client{Timeout: patience}
+	defer client.CloseIdleConnections()
+	resp, err := client.Post(url+"/api/v1/rooms/1/messages?user_id=1&username=Ana", "application/json", strings.NewReader(`{"content":"`+content+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusCreated {
+		t.Errorf("POST %q: %s %s, want 201", content, resp.Status, body)
+	}
+}
