@@ -44,6 +44,7 @@ type client struct {
 	conn net.Conn
 	in   *bufio.Reader
 	resp *http.Response // of the handshake
+	room string         // while it counts as attending, in a cluster
 
 	// record holds what goes to and fro to the schemas.
 	record *schematest.Recorder
@@ -60,6 +61,7 @@ type handshake struct {
 // whatever the answer was.
 func open(t *testing.T, addr string, h handshake) *client {
 	t.Helper()
+	addr = node(addr)
 	conn, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
 		t.Fatalf("connect: %v", err)
@@ -278,6 +280,7 @@ func (c *client) wantClose(code ws.StatusCode) (reason string) {
 	} else if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.t.Fatalf("%s: the server did not end the connection after its close frame", c.name)
 	}
+	c.attends(c.room, -1)
 	return reason
 }
 
@@ -315,12 +318,14 @@ func (c *client) close() {
 		}
 	}
 	c.conn.Close()
+	c.attends(c.room, -1)
 }
 
 // drop ends the TCP connection without a word, as a crashed client does.
 func (c *client) drop() {
 	c.conn.(*net.TCPConn).SetLinger(0)
 	c.conn.Close()
+	c.attends(c.room, -1)
 }
 
 // parse holds a frame to the rules for all frames.
@@ -351,6 +356,9 @@ func (c *client) parse(f ws.Frame) event {
 		c.t.Fatalf("%s: got %s, want a top-level seq on messages alone", c.name, e)
 	}
 	c.record.Received(f.Payload)
+	if e.Type == "connected" {
+		c.attends(e.Room, 1)
+	}
 	return e
 }
 

@@ -251,7 +251,7 @@ func TestConnecting(t *testing.T) {
 
 	t.Run("§10 other methods and paths", func(t *testing.T) {
 		t.Parallel()
-		resp, err := http.Post("http://"+addr+"/ws/stats", "application/json", strings.NewReader("{}"))
+		resp, err := http.Post("http://"+node(addr)+"/ws/stats", "application/json", strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}

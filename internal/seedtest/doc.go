@@ -6,4 +6,7 @@
 // subtests carry these numbers in their names, and coverage_test.go holds
 // that none is forgotten. What is not about the prototype is named by the
 // section of docs/protocol.md that it comes from.
+//
+// The tests that need no server of their own run a second time on a cluster of
+// three nodes, with each client on another one; see cluster_test.go.
 package seedtest

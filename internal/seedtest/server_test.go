@@ -71,6 +71,10 @@ func run(m *testing.M) int {
 		return 1
 	}
 	code := m.Run()
+	if err := stopNodes(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	if sharedUsed.Load() {
 		if s, err := shared(); err == nil {
 			s.kill()
@@ -85,10 +89,14 @@ func run(m *testing.M) int {
 
 var sharedUsed atomic.Bool
 
-// anyServer returns the address of the server that most tests share; each
-// test has rooms of its own on it.
+// anyServer returns the address of the server that most tests share, or of
+// the cluster; each test has rooms of its own on it.
 func anyServer(t *testing.T) string {
 	t.Helper()
+	if onCluster {
+		startNodes(t)
+		return everywhere
+	}
 	return sharedServer(t).addr
 }
 
@@ -297,6 +305,9 @@ func httpGet(t *testing.T, url string, header ...string) (*http.Response, string
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
+	if strings.Contains(url, everywhere) {
+		url = strings.Replace(url, everywhere, node(everywhere), 1)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
