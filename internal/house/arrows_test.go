@@ -71,6 +71,7 @@ var arrows = map[string][]string{
 	"internal/house":                {},
 	"internal/services":             {},
 	"internal/cluster":              {"internal/services"},
+	"internal/clustertest":          {},
 	"internal/cluster/run":          {"internal/cluster"},
 	"internal/services/servicetest": {"internal/services"},
 	"internal/house/summary":        {jsonLibrary},
