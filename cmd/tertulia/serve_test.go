@@ -19,6 +19,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"tertulia/internal/config"
+	"tertulia/internal/store/postgres"
 	"tertulia/internal/store/sqlite"
 )
 
@@ -189,6 +190,8 @@ func TestStartErrors(t *testing.T) {
 		{&sqlite.LockedError{Dir: "data"}, "the data folder data is in use by another server"},
 		{&net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EACCES)}, "this user may not listen on 127.0.0.1:8000"},
 		{&net.OpError{Op: "listen", Err: errors.New("odd")}, "cannot listen on 127.0.0.1:8000: odd"},
+		{&postgres.DurabilityError{Weak: []string{"fsync is off"}}, "the database may lose messages that it has acknowledged: fsync is off"},
+		{&postgres.NewerSchemaError{Schema: "tertulia", Have: 9, Known: 2}, "the database's schema tertulia has version 9, and this program knows none above 2"},
 		{errors.New("something else"), "something else"},
 	} {
 		err := startError(test.err, &cfg)

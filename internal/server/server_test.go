@@ -22,15 +22,22 @@ import (
 
 	"tertulia/chat"
 	"tertulia/internal/config"
+	"tertulia/internal/services/servicetest"
 	"tertulia/internal/store"
 	"tertulia/internal/store/sqlite"
 	"tertulia/internal/websocket"
 	"tertulia/wire"
 )
 
+// serving has PostgreSQL and Redis, which end before it is looked what is left
+// over.
+type serving struct{ *testing.M }
+
+func (s serving) Run() int { return servicetest.Run(s.M) }
+
 // net/http leaves a refused request's connection open for half a second.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+	goleak.VerifyTestMain(serving{m}, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
 }
 
 // patience bounds what a test waits for on real sockets; only a failing test

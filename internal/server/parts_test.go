@@ -1,0 +1,110 @@
+package server
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	"tertulia/internal/config"
+	"tertulia/internal/services"
+	"tertulia/internal/services/servicetest"
+	"tertulia/internal/websocket"
+)
+
+// onPostgres is the configuration of a node on a database of the test's own.
+func onPostgres(t *testing.T) config.Config {
+	t.Helper()
+	cfg := configFor(t.TempDir())
+	cfg.Database.URL = config.Secret(servicetest.Database(t))
+	return cfg
+}
+
+// wantReady asks a node for its parts, and wants it to be ready and these
+// texts to be among them.
+func (r *running) wantReady(texts ...string) {
+	r.t.Helper()
+	status, body, _ := r.get("/readyz?verbose")
+	for _, text := range texts {
+		if status != http.StatusOK || !strings.Contains(body, text) {
+			r.t.Errorf("/readyz?verbose = %d %s, want 200 and %q", status, body, text)
+		}
+	}
+}
+
+// A node on PostgreSQL needs no Redis, and the next one has what it
+// acknowledged.
+func TestOnPostgres(t *testing.T) {
+	cfg := onPostgres(t)
+	for _, kept := range []bool{false, true} {
+		s := start(t, cfg)
+		s.wantReady("[+] store ok")
+		c := s.connect("1")
+		if got := c.want("connected"); strings.Contains(got, `"content":"hola"`) != kept {
+			t.Errorf("connected is %s, want the message of before in it: %v", got, kept)
+		}
+		c.send(websocket.Text, `{"type":"message","content":"hola"}`)
+		c.want("message_sent")
+		c.want("message")
+		c.Close()
+		if err := s.stop(); err != nil {
+			t.Errorf("Run = %v, want nil", err)
+		}
+	}
+}
+
+// Whether Redis answers or not, the node serves; what it logs has no password,
+// and its name.
+func TestOnRedis(t *testing.T) {
+	nobody, err := services.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ addr, ready string }{
+		{servicetest.Redis(t).Addr, "[+] redis ok, "},
+		{nobody, "[~] redis degraded since "},
+	} {
+		cfg := onPostgres(t)
+		cfg.Redis.URLs, cfg.Redis.Prefix = []config.Secret{config.Secret("redis://" + test.addr)}, servicetest.Prefix()
+		var log bytes.Buffer
+		s := startLogging(t, cfg, slog.New(slog.NewJSONHandler(&log, nil)))
+		s.wantReady("[+] store ok", test.ready)
+		c := s.connect("1")
+		c.want("connected")
+		c.send(websocket.Text, `{"type":"message","content":"hola"}`)
+		c.want("message_sent")
+		c.Close()
+		if err := s.stop(); err != nil {
+			t.Errorf("Run = %v, want nil", err)
+		}
+		first, _, _ := strings.Cut(log.String(), "\n")
+		for _, want := range []string{`"node":"`, `"epoch":"`, `"backend":"postgres"`} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("the log begins with %s, and has no %s", first, want)
+			}
+		}
+		if strings.Contains(log.String(), string(cfg.Database.URL)) {
+			t.Errorf("the log has the database's password: %s", &log)
+		}
+	}
+}
+
+// What was opened before something failed is closed; left-over goroutines are
+// looked for.
+func TestNodeThatCannotStart(t *testing.T) {
+	for name, change := range map[string]func(*config.Config){
+		"no such authority": func(c *config.Config) {
+			c.Redis.URLs, c.Redis.CAFile = []config.Secret{"rediss://127.0.0.1:1"}, "no such file"
+		},
+		"no such keys":   func(c *config.Config) { c.Auth.PublicKeys = []string{"no such file"} },
+		"no such server": func(c *config.Config) { c.Database.URL = "postgres://u:swordfish@127.0.0.1:1/x" },
+	} {
+		cfg := onPostgres(t)
+		change(&cfg)
+		_, err := New(t.Context(), cfg, slog.New(slog.DiscardHandler))
+		if err == nil || strings.Contains(err.Error(), "swordfish") {
+			t.Errorf("%s: New = %v, want an error without a password", name, err)
+		}
+	}
+}
