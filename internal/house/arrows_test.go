@@ -60,7 +60,7 @@ var arrows = map[string][]string{
 		"github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp"},
 	"internal/migrate": {"internal/store/dump", "internal/store/postgres", "internal/store/sqlite"},
 	"internal/docs":    {jsonLibrary, jsonTokens},
-	"internal/server": {"chat", "wire/schema", "internal/docs", "internal/store", "internal/store/sqlite", "internal/store/postgres", "internal/bus", "internal/bus/local", "internal/bus/redis", "internal/redis", "internal/room", "internal/hub", "internal/inbox",
+	"internal/server": {"chat", "wire/schema", "internal/docs", "internal/store", "internal/store/sqlite", "internal/store/postgres", "internal/bus", "internal/bus/local", "internal/bus/redis", "internal/cache", "internal/redis", "internal/room", "internal/hub", "internal/inbox",
 		"internal/presence", "internal/presence/redis", "internal/session", "internal/auth", "internal/limit", "internal/peer", "internal/certificate", "internal/gateway", "internal/api", "internal/config", "internal/observe", "internal/metrics"},
 	"cmd/tertulia": {"chat", "client", "wire", "wire/schema", "internal/api", "internal/auth", "internal/config", "internal/observe", "internal/server", "internal/store/sqlite", "internal/store/postgres", "internal/migrate", "internal/bench",
 		"github.com/alecthomas/kong", "golang.org/x/term", jsonLibrary, jsonTokens},

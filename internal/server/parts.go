@@ -9,6 +9,7 @@ import (
 	"tertulia/internal/bus"
 	"tertulia/internal/bus/local"
 	busredis "tertulia/internal/bus/redis"
+	"tertulia/internal/cache"
 	"tertulia/internal/config"
 	"tertulia/internal/metrics"
 	"tertulia/internal/presence"
@@ -52,6 +53,13 @@ func openStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (stora
 	}
 	times := metrics.StoreTimes{Backend: "postgres", Append: st.Counts().Append, Read: st.Counts().Read}
 	return storage{Store: st, times: times, tickets: st, secret: st.Secret()}, nil
+}
+
+// cacheIn has the newest events of rooms kept in Redis too; nil is no Redis.
+func (s *storage) cacheIn(client *redis.Client, log *slog.Logger) {
+	if client != nil {
+		s.Store = cache.New(cache.Config{Store: s.Store, Redis: client, Secret: s.secret, Logger: log})
+	}
 }
 
 // links are how a node hears of the others. Without Redis it hears of nobody.
