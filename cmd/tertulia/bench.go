@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"time"
@@ -29,6 +30,7 @@ type BenchCmd struct {
 	Ack       BenchAckCmd       `cmd:"" help:"Many senders, each waiting for its messages to be stored."`
 	Rooms     BenchRoomsCmd     `cmd:"" help:"Many small rooms with steady talk."`
 	Reconnect BenchReconnectCmd `cmd:"" help:"All clients come back at once."`
+	Cluster   BenchClusterCmd   `cmd:"" help:"What PostgreSQL, Redis and a second node cost."`
 }
 
 func (BenchCmd) Help() string {
@@ -204,34 +206,107 @@ func (c *BenchAllCmd) Run(ctx context.Context, io IO, b *BenchCmd) error {
 	return b.run(ctx, io, bench.Published()...)
 }
 
+// BenchClusterCmd is bench.Clustered.
+type BenchClusterCmd struct{}
+
+func (BenchClusterCmd) Help() string {
+	return `Starts private servers on a private PostgreSQL and Redis, which must be installed, and measures storing without and with Redis, and what goes between two nodes.
+
+Examples:
+
+    tertulia bench cluster --spawn
+    tertulia bench cluster --spawn --json > figures.json`
+}
+
+func (c *BenchClusterCmd) Run(ctx context.Context, io IO, b *BenchCmd) error {
+	if !b.Spawn {
+		return errorWithHint(exitUsage, "tertulia bench cluster --spawn", "a cluster is measured on servers of its own: --spawn")
+	}
+	out, err := b.begin(io)
+	if err != nil {
+		return err
+	}
+	for _, stage := range bench.Clustered() {
+		for _, s := range stage.Scenarios {
+			report, err := measureCluster(ctx, stage.Setup, s)
+			if err != nil {
+				return err
+			}
+			if err := out.add(report); err != nil {
+				return err
+			}
+		}
+	}
+	return out.end()
+}
+
+func measureCluster(ctx context.Context, setup bench.Setup, s bench.Scenario) (report bench.Report, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, maxScenarioTime, errOverdue)
+	defer cancel()
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	cluster, err := bench.SpawnCluster(ctx, program, setup)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, cluster.Stop()) }()
+	report, err = s.Run(ctx, cluster.Target)
+	return report.On(setup), err
+}
+
 // run measures the scenarios one after another, each on a server of its own
 // if servers are spawned.
 func (b *BenchCmd) run(ctx context.Context, io IO, scenarios ...bench.Scenario) error {
 	if !b.Spawn && (b.Server == "" || b.PID == 0) {
 		return errorWithHint(exitUsage, "tertulia bench all --spawn", "say which server to measure: --spawn, or --server and --pid")
 	}
-	if err := b.writeSetting(io); err != nil {
+	out, err := b.begin(io)
+	if err != nil {
 		return err
 	}
-	var all bench.Report
 	for _, s := range scenarios {
 		report, err := b.measure(ctx, s)
 		if err != nil {
 			return err
 		}
-		all = append(all, report...)
-		if b.JSON {
-			continue
-		}
-		if err := report.WriteTable(io.Out); err != nil {
+		if err := out.add(report); err != nil {
 			return err
 		}
-		fmt.Fprintln(io.Out)
 	}
-	if !b.JSON {
+	return out.end()
+}
+
+// output writes reports: for people as they come, as JSON all at the end.
+type output struct {
+	to   io.Writer
+	json bool
+	all  bench.Report
+}
+
+// begin says on what the figures that follow were taken.
+func (b *BenchCmd) begin(io IO) (*output, error) {
+	return &output{to: io.Out, json: b.JSON}, b.writeSetting(io)
+}
+
+func (o *output) add(r bench.Report) error {
+	o.all = append(o.all, r...)
+	if o.json {
 		return nil
 	}
-	return json.MarshalWrite(io.Out, all, jsontext.WithIndent("  "))
+	if err := r.WriteTable(o.to); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(o.to)
+	return err
+}
+
+func (o *output) end() error {
+	if !o.json {
+		return nil
+	}
+	return json.MarshalWrite(o.to, o.all, jsontext.WithIndent("  "))
 }
 
 // writeSetting says on what the figures that follow were taken.
@@ -251,8 +326,10 @@ func (b *BenchCmd) writeSetting(io IO) error {
 	return err
 }
 
+var errOverdue = errors.New("the scenario has not ended in time")
+
 func (b *BenchCmd) measure(ctx context.Context, s bench.Scenario) (report bench.Report, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, maxScenarioTime, errors.New("the scenario has not ended in time"))
+	ctx, cancel := context.WithTimeoutCause(ctx, maxScenarioTime, errOverdue)
 	defer cancel()
 	if !b.Spawn {
 		target, err := bench.NewTarget(b.Server, b.PID)

@@ -5,6 +5,8 @@ package bench
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // Ack is many senders, each in a room of its own: the store's work.
@@ -24,7 +26,7 @@ func (s Ack) Run(ctx context.Context, target Target) (Report, error) {
 	if err := checkLoad(s.Senders, s.Inflight, s.Size, s.Rate); err != nil {
 		return nil, err
 	}
-	l, err := newLoop(target.Addr)
+	l, err := newLoop(target.addrs()...)
 	if err != nil {
 		return nil, err
 	}
@@ -61,8 +63,23 @@ func (s Ack) open() string {
 func (s Ack) report(out section, p phase) {
 	out.add(ackedPerSecond, float64(p.acked)/p.elapsed.Seconds(), "/s")
 	out.addPer(cpuPerMessage, p.serverCPU, p.acked)
+	out.addBehind(p, p.acked)
 	out.addTime("until acknowledged, p50", p.ack.p50)
 	out.addTime("until acknowledged, p99", p.ack.p99)
 	out.addTime("until acknowledged, p99.9", p.ack.p999)
 	out.addOwn(p)
+}
+
+// addBehind adds what each message cost the services behind the server, and
+// the sum of all.
+func (s section) addBehind(p phase, messages uint64) {
+	if len(p.behindCPU) == 0 {
+		return
+	}
+	all := p.serverCPU
+	for _, name := range slices.Sorted(maps.Keys(p.behindCPU)) {
+		s.addPer(name+" CPU per message", p.behindCPU[name], messages)
+		all += p.behindCPU[name]
+	}
+	s.addPer("CPU per message, all together", all, messages)
 }

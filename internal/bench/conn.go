@@ -15,6 +15,7 @@ type conn struct {
 	slot int32  // its place in loop.conns
 	path string // of the handshake, with its query
 	room *room  // that it is in; nil if only its connecting is measured
+	v1   bool   // speaks protocol.md Part 2, where hello comes first
 
 	fd       int // -1 while there is no socket
 	state    connState
@@ -41,9 +42,13 @@ const (
 	handshakeAccept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 )
 
-func handshake(host, path string) []byte {
+func (c *conn) handshake(host string) []byte {
+	protocol := ""
+	if c.v1 {
+		protocol = "Sec-WebSocket-Protocol: tertulia.v1\r\n"
+	}
 	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n", path, host, handshakeKey)
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s\r\n", c.path, host, handshakeKey, protocol)
 }
 
 var headEnd = []byte("\r\n\r\n")

@@ -15,7 +15,10 @@ import (
 type crowd struct {
 	loop  *loop
 	rooms []*room
-	frame []byte // the post, masked
+	frame func() []byte // the next post, masked
+	// hot says that all rooms post to one and the same: acknowledgements come
+	// in order without being consecutive, and nobody in rooms reads.
+	hot bool
 
 	// Under load, either window or pace is set; neither lets the crowd drain.
 	window int   // posts of a room under way at most
@@ -26,6 +29,9 @@ type crowd struct {
 	totals
 	ackLatency  histogram // until message_sent
 	readLatency histogram // until every member has the message
+	// crossLatency is from message_sent until a member at another node than
+	// the author's has the message; 0 if that came first.
+	crossLatency histogram
 }
 
 // totals count since the crowd was made.
@@ -62,6 +68,7 @@ type room struct {
 type post struct {
 	at      time.Duration // when it was due, or queued if nothing was due
 	readers int           // members that have not got it
+	acked   time.Duration // when message_sent came; 0 until then
 }
 
 // pace says when posts are due: at even intervals, whatever the server does.
@@ -72,7 +79,8 @@ type pace struct {
 
 // newCrowd adds members to the loop: rooms × members connections.
 func newCrowd(l *loop, rooms, members, size int, query string) *crowd {
-	c := &crowd{loop: l, frame: messageFrame(size)}
+	same := messageFrame(size)
+	c := &crowd{loop: l, frame: func() []byte { return same }}
 	names := newNames()
 	for range rooms {
 		r := new(room)
@@ -170,9 +178,13 @@ func (c *crowd) fill(r *room, now time.Duration) {
 }
 
 func (c *crowd) post(r *room, at time.Duration) {
-	r.open = append(r.open, post{at: at, readers: len(r.members)})
+	readers := len(r.members)
+	if c.hot {
+		readers = 0
+	}
+	r.open = append(r.open, post{at: at, readers: readers})
 	c.posted++
-	c.loop.send(r.members[0], c.frame)
+	c.loop.send(r.members[0], c.frame())
 }
 
 func (r *room) posted() uint64 { return r.done + uint64(len(r.open)) }
@@ -219,6 +231,13 @@ func (c *crowd) takeMessage(m *conn, event []byte, now time.Duration) error {
 	}
 	c.delivered++
 	p := &r.open[n-r.done]
+	if c.loop.node(m.slot) != c.loop.node(r.members[0].slot) {
+		late := time.Duration(0)
+		if p.acked > 0 {
+			late = now - p.acked
+		}
+		c.crossLatency.record(late)
+	}
 	if p.readers--; p.readers == 0 {
 		r.read++
 		c.completed++
@@ -231,12 +250,22 @@ func (c *crowd) takeMessage(m *conn, event []byte, now time.Duration) error {
 func (c *crowd) takeSent(m *conn, event []byte, now time.Duration) error {
 	r := m.room
 	seq, ok := numberAfter(event, seqMember)
-	if want := r.base + 1 + r.acked; !ok || seq != want || r.acked == r.posted() {
+	want := r.base + 1 + r.acked
+	if c.hot && seq > m.seq {
+		want, m.seq = seq, seq
+	}
+	if !ok || seq != want || r.acked == r.posted() {
 		return fmt.Errorf("got message_sent with seq %d, want %d of %d posts", seq, want, r.posted())
 	}
-	c.ackLatency.record(now - r.open[r.acked-r.done].at)
+	p := &r.open[r.acked-r.done]
+	p.acked = now
+	c.ackLatency.record(now - p.at)
 	r.acked++
 	c.acked++
+	if c.hot {
+		r.read++
+		c.completed++
+	}
 	return nil
 }
 

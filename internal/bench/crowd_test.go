@@ -5,6 +5,7 @@ package bench
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -12,7 +13,7 @@ import (
 // stillCrowd is a crowd without sockets: what it sends stays where it is, and
 // the test says what comes.
 func stillCrowd(rooms, members int) *crowd {
-	l := &loop{start: time.Now()}
+	l := &loop{start: time.Now(), addrs: make([]netip.AddrPort, 1)}
 	c := newCrowd(l, rooms, members, 8, "")
 	for _, m := range l.conns {
 		m.state = stateOpen

@@ -23,7 +23,7 @@ func (s Fanout) Run(ctx context.Context, target Target) (Report, error) {
 	if err := checkLoad(s.Members, s.Inflight, s.Size, s.Rate); err != nil {
 		return nil, err
 	}
-	l, err := newLoop(target.Addr)
+	l, err := newLoop(target.addrs()...)
 	if err != nil {
 		return nil, err
 	}

@@ -41,9 +41,18 @@ func clientFrame(op byte, payload []byte) []byte {
 
 // messageFrame builds the command that posts size bytes of text.
 func messageFrame(size int) []byte {
+	return clientFrame(opText, []byte(`{"type":"message","content":"`+words(size)+`"}`))
+}
+
+// roomMessageFrame is messageFrame of a connection that has no room of its own;
+// such messages need a nonce, which is number n.
+func roomMessageFrame(room string, n, size int) []byte {
+	return clientFrame(opText, fmt.Appendf(nil, `{"type":"message","room":"%s","nonce":"%08d","content":"%s"}`, room, n, words(size)))
+}
+
+func words(size int) string {
 	const text = "the quick brown fox jumps over the lazy dog "
-	content := strings.Repeat(text, size/len(text)+1)[:size]
-	return clientFrame(opText, []byte(`{"type":"message","content":"`+content+`"}`))
+	return strings.Repeat(text, size/len(text)+1)[:size]
 }
 
 // nextFrame takes the first frame off b. If b ends within it, op is 0 and rest
@@ -81,6 +90,7 @@ type kind uint8
 const (
 	kindOther kind = iota // user_joined, user_left, typing, pong
 	kindConnected
+	kindHello
 	kindMessage
 	kindSent
 	kindError
@@ -108,6 +118,8 @@ func kindOf(event []byte) kind {
 		return kindSent
 	case "connected":
 		return kindConnected
+	case "hello":
+		return kindHello
 	case "error":
 		return kindError
 	}

@@ -30,7 +30,7 @@ func (s Idle) Run(ctx context.Context, target Target) (Report, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	l, err := newLoop(target.Addr)
+	l, err := newLoop(target.addrs()...)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,10 @@ import (
 // loop owns connections to one server. All its methods belong to one
 // goroutine, and the handlers are called from run on that goroutine.
 type loop struct {
-	addr netip.AddrPort
+	// addrs are the nodes: connection n goes to node (n + turn) modulo their
+	// number.
+	addrs []netip.AddrPort
+	turn  int
 	// onFrame is called for each event of the kinds message, message_sent and
 	// other; event is good until it returns. now is when it was read.
 	onFrame func(c *conn, k kind, event []byte, now time.Duration)
@@ -54,9 +57,9 @@ const (
 	timerSlot = -1
 )
 
-func newLoop(addr netip.AddrPort) (*loop, error) {
+func newLoop(addrs ...netip.AddrPort) (*loop, error) {
 	l := &loop{
-		addr:   addr,
+		addrs:  addrs,
 		epoll:  -1,
 		timer:  -1,
 		events: make([]unix.EpollEvent, 256),
@@ -116,15 +119,16 @@ func (l *loop) connect(ctx context.Context) error {
 }
 
 // drop ends all connections without a word, as a lost network does. They can
-// be connected again.
+// be connected again, and each comes to another node then, if there are several.
 func (l *loop) drop() {
 	for _, c := range l.conns {
 		if c.fd >= 0 {
 			unix.Close(c.fd) // epoll forgets it
 		}
-		*c = conn{slot: c.slot, path: c.path, room: c.room, fd: -1}
+		*c = conn{slot: c.slot, path: c.path, room: c.room, v1: c.v1, fd: -1}
 	}
 	l.dialed, l.opened, l.dirty = 0, 0, nil
+	l.turn++
 }
 
 // close ends everything. The loop cannot be used again.
@@ -191,14 +195,18 @@ func (l *loop) fail(c *conn, err error) {
 	}
 }
 
+// node is where the n-th connection goes.
+func (l *loop) node(n int32) int { return (int(n) + l.turn) % len(l.addrs) }
+
 func (l *loop) dial(c *conn) {
-	fd, err := dialSocket(l.addr, int(c.slot))
+	addr := l.addrs[l.node(c.slot)]
+	fd, err := dialSocket(addr, int(c.slot))
 	if err != nil {
 		l.fail(c, err)
 		return
 	}
 	c.fd, c.state, c.writable = fd, stateUpgrading, true
-	c.out = handshake(l.addr.String(), c.path)
+	c.out = c.handshake(addr.String())
 	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT, Fd: c.slot}
 	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
 		l.fail(c, fmt.Errorf("watch socket: %w", err))
@@ -324,7 +332,10 @@ func (l *loop) event(c *conn, event []byte, now time.Duration) error {
 	switch {
 	case k == kindError:
 		return fmt.Errorf("refused: %.300s", event)
-	case c.state == stateOpening && k != kindConnected:
+	case c.v1 && c.state == stateOpening && k == kindHello:
+		c.state = stateOpen
+		l.opened++
+	case c.state == stateOpening && (c.v1 || k != kindConnected):
 		return fmt.Errorf("first event is %.80s, want connected", event)
 	case k == kindConnected:
 		head, ok := numberAfter(event, headMember)

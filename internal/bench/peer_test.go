@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -47,14 +48,14 @@ func startPeer(t *testing.T, fault func(*peerRoom, *peerConn)) (*peer, Target) {
 	p := &peer{fault: fault, rooms: make(map[string]*peerRoom)}
 	var serving sync.WaitGroup
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		up, err := websocket.Upgrade(w, r)
+		up, err := websocket.Upgrade(w, r, "tertulia.v1")
 		if err != nil {
 			return
 		}
 		c := &peerConn{Conn: up.Conn}
 		history := r.URL.Query().Get("history")
-		name := r.URL.Path[len("/ws/"):]
-		serving.Go(func() { p.serve(c, up.Early, name, history) })
+		name, v1 := strings.TrimPrefix(r.URL.Path, "/ws/"), r.URL.Path == "/ws"
+		serving.Go(func() { p.serve(c, up.Early, name, history, v1) })
 	}))
 	t.Cleanup(func() {
 		s.Close()
@@ -71,10 +72,18 @@ func startPeer(t *testing.T, fault func(*peerRoom, *peerConn)) (*peer, Target) {
 	return p, Target{Addr: addr, PID: os.Getpid()}
 }
 
-func (p *peer) serve(c *peerConn, early []byte, name, history string) {
+func (p *peer) serve(c *peerConn, early []byte, name, history string, v1 bool) {
 	defer c.Close()
-	room := p.join(c, name, history)
-	defer p.leave(room, c)
+	var room *peerRoom
+	if v1 {
+		c.event(`{"type":"hello","data":{}}`)
+		p.mu.Lock()
+		p.connects++
+		p.mu.Unlock()
+	} else {
+		room = p.join(c, name, history)
+		defer p.leave(room, c)
+	}
 	in := websocket.NewReader(c, early, websocket.Server, websocket.Limits{})
 	for {
 		m, err := in.Next()
@@ -82,9 +91,22 @@ func (p *peer) serve(c *peerConn, early []byte, name, history string) {
 			return
 		}
 		if m.Op == websocket.Text {
-			p.message(room, c)
+			to := room
+			if v1 {
+				to = p.named(m.Payload)
+			}
+			p.message(to, c)
 		}
 	}
+}
+
+// named returns the room that a command names; somebody is in it.
+func (p *peer) named(command []byte) *peerRoom {
+	_, rest, _ := bytes.Cut(command, []byte(`"room":"`))
+	name, _, _ := bytes.Cut(rest, []byte(`"`))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rooms[string(name)]
 }
 
 func (p *peer) join(c *peerConn, name, history string) *peerRoom {

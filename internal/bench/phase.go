@@ -14,9 +14,11 @@ type phase struct {
 	behind    uint64 // posts that not every member had at the end
 	elapsed   time.Duration
 	serverCPU time.Duration
-	ownCPU    time.Duration // of the load generator
-	ack       quantiles     // until message_sent
-	read      quantiles     // until every member had the message
+	behindCPU map[string]time.Duration // of what the server stands on, by name
+	ownCPU    time.Duration            // of the load generator
+	ack       quantiles                // until message_sent
+	read      quantiles                // until every member had the message
+	crossing  quantiles                // from message_sent until the members at other nodes had it
 }
 
 type quantiles struct{ p50, p99, p999 time.Duration }
@@ -49,6 +51,7 @@ func (c *crowd) measure(ctx context.Context, target Target, times Times, load lo
 	counted := c.totals
 	c.ackLatency.reset()
 	c.readLatency.reset()
+	c.crossLatency.reset()
 	if err := c.runFor(ctx, times.Measure); err != nil {
 		return phase{}, err
 	}
@@ -59,7 +62,7 @@ func (c *crowd) measure(ctx context.Context, target Target, times Times, load lo
 	p := after.since(before)
 	p.totals = c.totals.minus(counted)
 	p.behind = c.posted - c.completed
-	p.ack, p.read = quantilesOf(&c.ackLatency), quantilesOf(&c.readLatency)
+	p.ack, p.read, p.crossing = quantilesOf(&c.ackLatency), quantilesOf(&c.readLatency), quantilesOf(&c.crossLatency)
 	return p, c.drain(ctx)
 }
 
@@ -85,10 +88,11 @@ func metered(target Target, work func() error) (phase, error) {
 type meter struct {
 	at          time.Time
 	server, own time.Duration
+	behind      map[string]time.Duration
 }
 
 func readMeter(target Target) (meter, error) {
-	server, err := cpuTime(target.PID)
+	server, err := target.cpuTime()
 	if err != nil {
 		return meter{}, err
 	}
@@ -96,14 +100,30 @@ func readMeter(target Target) (meter, error) {
 	if err != nil {
 		return meter{}, err
 	}
-	return meter{at: time.Now(), server: server, own: own}, nil
+	m := meter{at: time.Now(), server: server, own: own}
+	for _, s := range target.Behind {
+		if m.behind == nil {
+			m.behind = make(map[string]time.Duration)
+		}
+		if m.behind[s.Name], err = familyTime(s.PID); err != nil {
+			return meter{}, err
+		}
+	}
+	return m, nil
 }
 
 // since is the phase between two readings, without its counts.
 func (m meter) since(begin meter) phase {
-	return phase{
+	p := phase{
 		elapsed:   m.at.Sub(begin.at),
 		serverCPU: m.server - begin.server,
 		ownCPU:    m.own - begin.own,
 	}
+	for name, total := range m.behind {
+		if p.behindCPU == nil {
+			p.behindCPU = make(map[string]time.Duration)
+		}
+		p.behindCPU[name] = total - begin.behind[name]
+	}
+	return p
 }

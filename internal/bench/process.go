@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -24,6 +25,46 @@ func cpuTime(pid int) (time.Duration, error) {
 		return 0, fmt.Errorf("processor time of process %d: %w", pid, err)
 	}
 	return time.Duration(ts.Nano()), nil
+}
+
+// familyTime is the processor time of a process and of its children that run.
+func familyTime(pid int) (time.Duration, error) {
+	sum, err := cpuTime(pid)
+	if err != nil {
+		return 0, err
+	}
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0, err
+	}
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		child, parent, ok := familyOf(text)
+		if !ok || parent != pid {
+			continue
+		}
+		if t, err := cpuTime(child); err == nil {
+			sum += t
+		}
+	}
+	return sum, nil
+}
+
+// familyOf reads the ids of a process and of its parent from its stat, where
+// the parent is the second word behind the name in brackets.
+func familyOf(stat []byte) (pid, parent int, ok bool) {
+	number, _, _ := bytes.Cut(stat, []byte(" "))
+	i := bytes.LastIndexByte(stat, ')')
+	words := bytes.Fields(stat[i+1:])
+	if i < 0 || len(words) < 2 {
+		return 0, 0, false
+	}
+	pid, err := strconv.Atoi(string(number))
+	parent, parentErr := strconv.Atoi(string(words[1]))
+	return pid, parent, err == nil && parentErr == nil
 }
 
 // memory is what a process holds of the machine's, in bytes. Pss counts a page

@@ -31,7 +31,7 @@ func (s Reconnect) Run(ctx context.Context, target Target) (Report, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	l, err := newLoop(target.Addr)
+	l, err := newLoop(target.addrs()...)
 	if err != nil {
 		return nil, err
 	}
@@ -57,12 +57,15 @@ func (s Reconnect) Run(ctx context.Context, target Target) (Report, error) {
 		return nil, fmt.Errorf("reconnect: %w", err)
 	}
 	var report Report
-	out := section{"reconnect", s.load(), &report}
-	out.add("until all have history", p.elapsed.Seconds(), "s")
+	s.report(section{"reconnect", s.load(), &report}, p)
+	return report, nil
+}
+
+func (s Reconnect) report(out section, p phase) {
+	out.add(allBack, p.elapsed.Seconds(), "s")
 	out.add("server CPU", p.serverCPU.Seconds(), "s")
 	out.addPer("server CPU per client", p.serverCPU, uint64(s.Clients))
 	out.addOwn(p)
-	return report, nil
 }
 
 func (s Reconnect) load() string {

@@ -54,6 +54,11 @@ var goals = map[[3]string]Goal{
 	{"fanout", "1,000 members, 32 messages in flight of 64 B", cpuPerDelivery}:  {Value: 1.2},
 	{"ack", "100 senders, 16 messages in flight each of 64 B", ackedPerSecond}:  {Value: 25_000, AtLeast: true},
 	{"ack", "100 senders, 5,000 messages/s of 64 B", "until acknowledged, p99"}: {Value: 20},
+
+	{"ack", "100 senders, 16 messages in flight each of 64 B; 1 node, PostgreSQL and Redis", ackedPerSecond}:      {Value: 20_000, AtLeast: true},
+	{"hot room", "100 senders, 16 messages in flight each of 64 B; 1 node, PostgreSQL and Redis", ackedPerSecond}: {Value: 12_000, AtLeast: true},
+	{"rooms", "500 rooms of 2, 2,000 messages/s of 64 B; 2 nodes, PostgreSQL and Redis", crossingP99}:             {Value: 20},
+	{"reconnect", "5,000 clients in 500 rooms, 50 messages of 64 B each; 2 nodes, PostgreSQL and Redis", allBack}: {Value: 3},
 }
 
 // The names of figures that have a goal, or stand in several scenarios.
@@ -62,6 +67,8 @@ const (
 	cpuPerDelivery   = "server CPU per delivery"
 	cpuPerMessage    = "server CPU per message"
 	ackedPerSecond   = "acknowledged"
+	crossingP99      = "from acknowledged until at the other nodes, p99"
+	allBack          = "until all have history"
 )
 
 // section gathers the figures of one scenario under one load.

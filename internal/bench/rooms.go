@@ -27,7 +27,7 @@ func (s Rooms) Run(ctx context.Context, target Target) (Report, error) {
 	if err := checkLoad(s.Rooms*s.Members, 1, s.Size, s.Rate); err != nil {
 		return nil, err
 	}
-	l, err := newLoop(target.Addr)
+	l, err := newLoop(target.addrs()...)
 	if err != nil {
 		return nil, err
 	}
@@ -42,13 +42,25 @@ func (s Rooms) Run(ctx context.Context, target Target) (Report, error) {
 	}
 
 	var report Report
-	out := section{"rooms", fmt.Sprintf("%s rooms of %d, %s messages/s of %d B", count(s.Rooms), s.Members, number(s.Rate), s.Size), &report}
+	s.report(section{"rooms", s.load(), &report}, p, len(target.Others) > 0)
+	return report, nil
+}
+
+func (s Rooms) load() string {
+	return fmt.Sprintf("%s rooms of %d, %s messages/s of %d B", count(s.Rooms), s.Members, number(s.Rate), s.Size)
+}
+
+func (s Rooms) report(out section, p phase, crossing bool) {
 	out.add("read by all when measuring ended", 100*(1-min(per(float64(p.behind), p.posted), 1)), "%")
 	out.addPer(cpuPerMessage, p.serverCPU, p.completed)
+	out.addBehind(p, p.completed)
 	out.addPer(cpuPerDelivery, p.serverCPU, p.delivered)
 	out.addRead(p)
 	out.addTime("until every member has it, p99.9", p.read.p999)
 	out.addTime("until acknowledged, p99", p.ack.p99)
+	if crossing {
+		out.addTime("from acknowledged until at the other nodes, p50", p.crossing.p50)
+		out.addTime(crossingP99, p.crossing.p99)
+	}
 	out.addOwn(p)
-	return report, nil
 }

@@ -32,6 +32,7 @@ func TestScenarios(t *testing.T) {
 			[]string{ackedPerSecond, cpuPerMessage, "until acknowledged, p50"}},
 		{"rooms", Rooms{Rooms: 5, Members: 3, Rate: 500, Size: 64, Times: brief}, 15,
 			[]string{"read by all when measuring ended", cpuPerMessage, "until acknowledged, p99"}},
+		{"hot", Hot{Senders: 5, Inflight: 4, Size: 64, Times: brief}, 6, []string{ackedPerSecond, cpuPerMessage}},
 		{"reconnect", Reconnect{Clients: 20, Rooms: 4, History: 7, Size: 64}, 40,
 			[]string{"until all have history", "server CPU"}},
 	} {
@@ -216,6 +217,22 @@ func TestPublishedLoadsHaveTheGoals(t *testing.T) {
 		case Ack:
 			s.report(section{"ack", s.closed(), &report}, phase{})
 			s.report(section{"ack", s.open(), &report}, phase{})
+		}
+	}
+	for _, stage := range Clustered() {
+		for _, s := range stage.Scenarios {
+			var one Report
+			switch s := s.(type) {
+			case Ack:
+				s.report(section{"ack", s.closed(), &one}, phase{})
+			case Hot:
+				s.report(&one, phase{})
+			case Rooms:
+				s.report(section{"rooms", s.load(), &one}, phase{}, true)
+			case Reconnect:
+				s.report(section{"reconnect", s.load(), &one}, phase{})
+			}
+			report = append(report, one.On(stage.Setup)...)
 		}
 	}
 	with := 0

@@ -37,20 +37,21 @@ const (
 
 // Spawn starts the server that program holds, and returns when it is ready.
 // The caller stops it. It does not outlive the process that called Spawn.
-func Spawn(ctx context.Context, program string) (*Server, error) {
+// variables are settings such as "TERTULIA_LOG_LEVEL=debug".
+func Spawn(ctx context.Context, program string, variables ...string) (*Server, error) {
 	dir, err := os.MkdirTemp(diskFolder(), "tertulia-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
 	s := &Server{dir: dir, log: filepath.Join(dir, "server.log"), done: make(chan struct{})}
-	if err := s.launch(ctx, program); err != nil {
+	if err := s.launch(ctx, program, variables); err != nil {
 		os.RemoveAll(dir)
 		return nil, fmt.Errorf("start a server: %w", err)
 	}
 	return s, nil
 }
 
-func (s *Server) launch(ctx context.Context, program string) error {
+func (s *Server) launch(ctx context.Context, program string, variables []string) error {
 	var err error
 	if s.Addr, err = freeAddr(); err != nil {
 		return err
@@ -66,7 +67,7 @@ func (s *Server) launch(ctx context.Context, program string) error {
 	}
 	defer log.Close() // the process has its own
 	s.cmd = exec.Command(program, "serve", "--config", settings, "--listen", s.Addr.String(), "--data-dir", filepath.Join(s.dir, "data"))
-	s.cmd.Env = withoutSettings(os.Environ())
+	s.cmd.Env = append(withoutSettings(os.Environ()), variables...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"time"
 )
 
 // Target is a server to be measured.
@@ -15,6 +16,45 @@ type Target struct {
 	Addr netip.AddrPort
 	// PID is its process, whose processor time and memory are read.
 	PID int
+	// Others are the rest of a cluster's nodes. Clients are dealt out to all
+	// of them in turn, and their processor time counts as the server's.
+	Others []Node
+	// Behind is what the nodes stand on, whose processor time is read too.
+	Behind []Service
+}
+
+// Node is one more server process.
+type Node struct {
+	Addr netip.AddrPort
+	PID  int
+}
+
+// Service is a database or the like: one process and its children.
+type Service struct {
+	Name string
+	PID  int
+}
+
+// addrs are the addresses of all nodes.
+func (t Target) addrs() []netip.AddrPort {
+	addrs := []netip.AddrPort{t.Addr}
+	for _, n := range t.Others {
+		addrs = append(addrs, n.Addr)
+	}
+	return addrs
+}
+
+// cpuTime is the processor time that all nodes have used.
+func (t Target) cpuTime() (time.Duration, error) {
+	sum, err := cpuTime(t.PID)
+	for _, n := range t.Others {
+		if err == nil {
+			var more time.Duration
+			more, err = cpuTime(n.PID)
+			sum += more
+		}
+	}
+	return sum, err
 }
 
 // NewTarget checks the base URL of a running server, such as

@@ -66,7 +66,7 @@ var arrows = map[string][]string{
 		"github.com/alecthomas/kong", "golang.org/x/term", jsonLibrary, jsonTokens},
 
 	// Measuring and testing. They see the server from outside.
-	"internal/bench":                {"golang.org/x/sys/unix"},
+	"internal/bench":                {"internal/services", "golang.org/x/sys/unix"},
 	"internal/crashtest":            {"chat", "client"},
 	"internal/house":                {},
 	"internal/services":             {},
