@@ -14,7 +14,10 @@ FUZZTIME ?= 2m
 # How often `make crash` kills a server.
 CRASH_ROUNDS ?= 500
 
-.PHONY: run build cluster test test-packages bench crash fuzz cover clean
+# How long `make nemesis` makes faults.
+NEMESIS_SECONDS ?= 600
+
+.PHONY: run build cluster test test-packages bench crash nemesis fuzz cover clean
 
 # Build what is missing and start the server; FLAGS="--log-level debug" adds flags.
 run: build
@@ -61,6 +64,11 @@ bench: build
 # Servers killed while they are written to, CRASH_ROUNDS times.
 crash:
 	TERTULIA_CRASH_ROUNDS=$(CRASH_ROUNDS) $(GO) test -count=1 -timeout 0 -v -run TestKilledServerLosesNothing ./internal/crashtest
+
+# Faults in a cluster of three nodes, PostgreSQL and Redis while it is written
+# to, for NEMESIS_SECONDS.
+nemesis:
+	TERTULIA_NEMESIS_SECONDS=$(NEMESIS_SECONDS) $(GO) test -count=1 -timeout 0 -v -run TestClusterLosesNothing ./internal/crashtest
 
 # Every decoder against random input, each for FUZZTIME.
 fuzz:

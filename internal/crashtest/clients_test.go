@@ -8,16 +8,26 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"tertulia/chat"
 )
 
 // world is what the clients of one run share.
 type world struct {
-	addr    string
-	history *History
-	clients sync.WaitGroup
-	stop    chan struct{} // closed when posters post nothing new
+	// where returns the address of a server to connect to, and is asked for
+	// each connection.
+	where func() string
+	// outage tells an error that was to be expected when a life of the server
+	// ended, from a fault.
+	outage func(life int, err error) bool
+	// patience is how long a client waits for a server that says nothing; 0
+	// is for ever. Where it is set, clients also go on when the store is not
+	// there.
+	patience time.Duration
+	history  *History
+	clients  sync.WaitGroup
+	stop     chan struct{} // closed when posters post nothing new
 
 	mu     sync.Mutex
 	life   int           // the server's, counted from 1
@@ -33,15 +43,19 @@ type world struct {
 	failed     chan struct{} // closed at the first problem
 }
 
+// newWorld is for one server that is killed: a connection may be lost while it
+// is down, and at no other time.
 func newWorld(addr string) *world {
-	return &world{
-		addr:    addr,
+	w := &world{
+		where:   func() string { return addr },
 		history: NewHistory(),
 		stop:    make(chan struct{}),
 		up:      make(chan struct{}),
 		head:    make(map[chat.RoomID]uint64),
 		failed:  make(chan struct{}),
 	}
+	w.outage = func(life int, err error) bool { return w.isDown(life) && isCrash(err) }
+	return w
 }
 
 // setUp lets clients connect, until setDown.
@@ -115,30 +129,39 @@ func (w *world) connect(ctx context.Context, room chat.RoomID, user chat.UserID,
 	w.mu.Lock()
 	life := w.life
 	w.mu.Unlock()
-	l, first, err := dial(ctx, w.addr, room, user, query)
+	l, first, err := dial(ctx, w.where(), room, user, query, w.patience)
 	return l, first, life, w.judge(ctx, life, err)
 }
 
 // errGone is the end of a connection that was to be expected.
 var errGone = errors.New("the server was killed")
 
-// judge tells the crash of the server's life from a fault.
+// judge tells what a crash does from a fault.
 func (w *world) judge(ctx context.Context, life int, err error) error {
-	if err == nil || ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil || !w.outage(life, err) {
 		return err
 	}
+	return errGone
+}
+
+// pause waits a moment before the next connection, if the last one may have
+// failed while no server was down.
+func (w *world) pause() {
+	if w.patience > 0 {
+		time.Sleep(20*time.Millisecond + rand.N(80*time.Millisecond))
+	}
+}
+
+// isDown reports whether a life of the server has ended.
+func (w *world) isDown(life int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	down := w.life != life
 	select {
 	case <-w.up:
+		return w.life != life
 	default:
-		down = true
+		return true
 	}
-	if down && isCrash(err) {
-		return errGone
-	}
-	return err
 }
 
 // poster posts numbered messages to one room with a window of unacknowledged
@@ -155,6 +178,7 @@ type poster struct {
 type unackedPost struct {
 	nonce   chat.Nonce
 	content string
+	again   bool // sent on an earlier connection too
 }
 
 func (s *poster) run(ctx context.Context) {
@@ -166,6 +190,7 @@ func (s *poster) run(ctx context.Context) {
 			s.problem("poster %s in %s: %w", s.user, s.room, err)
 			return
 		}
+		s.pause()
 	}
 }
 
@@ -179,8 +204,9 @@ func (s *poster) session(ctx context.Context) error {
 	defer l.conn.Close()
 	defer context.AfterFunc(ctx, func() { l.conn.Close() })()
 	var out []byte
-	for _, p := range s.unacked {
-		out = s.post(out, p)
+	for i := range s.unacked {
+		s.unacked[i].again = true
+		out = s.post(out, s.unacked[i])
 	}
 	for {
 		out = s.fill(out)
@@ -238,12 +264,37 @@ func (s *poster) take(e event) error {
 		}
 		s.unacked = s.unacked[1:]
 	case "message":
-		if len(s.unacked) > 0 && e.Data.UserID == s.user && e.Data.Nonce == s.unacked[0].nonce {
+		if len(s.unacked) > 0 && e.Data.UserID == s.user && e.Data.Nonce == s.unacked[0].nonce && !s.mayBeStored(s.unacked[0]) {
 			return fmt.Errorf("own copy of %s before its message_sent", e.Data.Nonce)
 		}
 	case "error":
-		return fmt.Errorf("refused with %s", e.Code)
+		return s.refused(e)
 	}
+	return nil
+}
+
+// mayBeStored reports whether a post may come as a copy before it is
+// acknowledged: another server may have stored it when it was sent before
+// (docs/protocol.md §6.2).
+func (s *poster) mayBeStored(p unackedPost) bool { return p.again && s.patience > 0 }
+
+// refused handles the refusal of a post. One that the store was not there for
+// is given up: it may be stored or not, and is not sent again, for what was
+// sent after it may be stored by now. A server that stops takes none any more.
+func (s *poster) refused(e event) error {
+	switch {
+	case s.patience == 0 || len(s.unacked) == 0:
+	case chat.Code(e.Code) == chat.ShuttingDown:
+		return errGone
+	case chat.Code(e.Code) == chat.StoreUnavailable:
+		return s.giveUp()
+	}
+	return refusedError(e.Code)
+}
+
+func (s *poster) giveUp() error {
+	s.unacked = s.unacked[1:]
+	time.Sleep(50 * time.Millisecond) // what a client would do: not at once again
 	return nil
 }
 
@@ -265,7 +316,9 @@ func (f *follower) run(ctx, sent context.Context) {
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return
-		case errors.Is(err, errHungUp) || errors.Is(err, errGone):
+		case errors.Is(err, errHungUp):
+		case errors.Is(err, errGone):
+			f.pause()
 		default:
 			f.problem("follower %s in %s: %w", f.user, f.room, err)
 			return
@@ -340,7 +393,7 @@ func (f *follower) take(e event) error {
 		})
 		f.cursor, f.seq = fmt.Sprintf("%s:%d:%s", e.Epoch, e.Seq, e.Tag), e.Seq
 	case "error":
-		return fmt.Errorf("refused with %s", e.Code)
+		return refusedError(e.Code)
 	}
 	return nil
 }

@@ -52,8 +52,10 @@ const (
 func TestKilledServerLosesNothing(t *testing.T) {
 	rounds, seed := variable(t, roundsVariable, shortRounds), variable(t, seedVariable, rand.Uint64())
 	rnd := rand.New(rand.NewPCG(seed, 1))
+	addr := freeAddr(t)
 	r := &rounder{
-		world:  newWorld(freeAddr(t)),
+		world:  newWorld(addr),
+		addr:   addr,
 		binary: build(t),
 		dir:    t.TempDir(),
 		rnd:    rnd,
@@ -65,7 +67,7 @@ func TestKilledServerLosesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}
-	heads, err := r.tellStore(t.Context())
+	heads, err := r.stored(t.Context())
 	if err != nil {
 		t.Fatalf("seed %d: read the store: %v", seed, err)
 	}
@@ -97,6 +99,7 @@ func variable(t *testing.T, name string, otherwise uint64) uint64 {
 // rounder plays the rounds.
 type rounder struct {
 	*world
+	addr   string
 	binary string
 	dir    string
 	rnd    *rand.Rand
@@ -109,7 +112,7 @@ func (r *rounder) play(ctx context.Context, rounds int) error {
 	ctx, cancel := context.WithCancel(ctx)
 	sent, allSent := context.WithCancel(ctx)
 	defer allSent()
-	posters := r.startClients(ctx, sent)
+	posters := r.startClients(ctx, sent, r.rnd)
 	defer r.clients.Wait()
 	defer cancel()
 	for n := range rounds {
@@ -170,21 +173,21 @@ func (r *rounder) drawAcks(n int) int {
 
 // startClients starts posters and followers. The posters end when stop is
 // closed, the followers when sent has ended and they have read everything.
-func (r *rounder) startClients(ctx, sent context.Context) *sync.WaitGroup {
+func (w *world) startClients(ctx, sent context.Context, rnd *rand.Rand) *sync.WaitGroup {
 	posters := new(sync.WaitGroup)
 	addPoster := func(room chat.RoomID, user chat.UserID) {
-		s := &poster{world: r.world, room: room, user: user, window: window}
+		s := &poster{world: w, room: room, user: user, window: window}
 		posters.Add(1)
-		r.clients.Go(func() { defer posters.Done(); s.run(ctx) })
+		w.clients.Go(func() { defer posters.Done(); s.run(ctx) })
 	}
 	addFollowers := func(room chat.RoomID) {
 		for _, restless := range []bool{false, true} {
-			f := &follower{world: r.world, room: room, user: "steady"}
+			f := &follower{world: w, room: room, user: "steady"}
 			if restless {
-				f.user, f.rnd = "restless", rand.New(rand.NewPCG(r.rnd.Uint64(), 2))
+				f.user, f.rnd = "restless", rand.New(rand.NewPCG(rnd.Uint64(), 2))
 			}
-			f.reader = r.history.Reader(room, fmt.Sprintf("%s in %s", f.user, room))
-			r.clients.Go(func() { f.run(ctx, sent) })
+			f.reader = w.history.Reader(room, fmt.Sprintf("%s in %s", f.user, room))
+			w.clients.Go(func() { f.run(ctx, sent) })
 		}
 	}
 	for i := range ownRooms {
@@ -214,23 +217,30 @@ func await(ctx context.Context, wait func(), limit time.Duration, what string) e
 	}
 }
 
-// tellStore opens the store and tells the history all that is in it.
-func (r *rounder) tellStore(ctx context.Context) (heads map[chat.RoomID]uint64, err error) {
+// stored opens the data folder, and tells the history all that is in it.
+func (r *rounder) stored(ctx context.Context) (heads map[chat.RoomID]uint64, err error) {
 	st, err := sqlite.Open(ctx, sqlite.Config{Dir: filepath.Join(r.dir, "data")})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	heads = make(map[chat.RoomID]uint64)
-	for _, room := range r.roomIDs() {
-		if heads[room], err = r.tellRoom(ctx, st, room); err != nil {
+	return r.tellStore(ctx, st)
+}
+
+// tellStore tells the history all that a store has of the clients' rooms.
+func (w *world) tellStore(ctx context.Context, st store.Reader) (map[chat.RoomID]uint64, error) {
+	heads := make(map[chat.RoomID]uint64)
+	for _, room := range roomIDs() {
+		head, err := w.tellRoom(ctx, st, room)
+		if err != nil {
 			return nil, fmt.Errorf("room %s: %w", room, err)
 		}
+		heads[room] = head
 	}
 	return heads, nil
 }
 
-func (r *rounder) roomIDs() []chat.RoomID {
+func roomIDs() []chat.RoomID {
 	rooms := []chat.RoomID{sharedRoom}
 	for i := range ownRooms {
 		rooms = append(rooms, chat.RoomID(fmt.Sprintf("own-%d", i)))
@@ -238,7 +248,7 @@ func (r *rounder) roomIDs() []chat.RoomID {
 	return rooms
 }
 
-func (r *rounder) tellRoom(ctx context.Context, st store.Reader, room chat.RoomID) (head uint64, err error) {
+func (w *world) tellRoom(ctx context.Context, st store.Reader, room chat.RoomID) (head uint64, err error) {
 	var after uint64
 	for {
 		page, err := st.After(ctx, room, after, store.Limit{Events: 1000, Bytes: 1 << 20})
@@ -250,7 +260,7 @@ func (r *rounder) tellRoom(ctx context.Context, st store.Reader, room chat.RoomI
 			if err != nil {
 				return 0, fmt.Errorf("seq %d: %w", e.Seq, err)
 			}
-			r.history.Stored(Message{Key{room, e.Actor.ID, e.Nonce}, e.Seq, e.ID, content})
+			w.history.Stored(Message{Key{room, e.Actor.ID, e.Nonce}, e.Seq, e.ID, content})
 			after = e.Seq
 		}
 		if len(page.Events) == 0 {

@@ -7,6 +7,10 @@
 // rounds: a real server process on one data folder, killed with SIGKILL again
 // and again while clients post and read through its public protocol.
 //
+// A cluster has a test of its own: three nodes on one PostgreSQL and one Redis,
+// of which any is killed, frozen, restarted or emptied while clients go to any
+// node.
+//
 // The rounds show that a killed process loses nothing. They do not show that
 // a power failure loses nothing: what a process has written stays in the
 // system's memory when it is killed.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/gobwas/ws"
@@ -20,8 +21,9 @@ import (
 // link is one connection to a room: the protocol in its barest form, without
 // the product's own client, so that a mistake there hides nothing here.
 type link struct {
-	conn net.Conn
-	in   *bufio.Reader
+	conn     net.Conn
+	in       *bufio.Reader
+	patience time.Duration // how long next waits for a frame; 0 is for ever
 }
 
 // event is what the checks need of a server's event.
@@ -44,20 +46,24 @@ type event struct {
 	}
 }
 
-// dial connects and reads the connected event. query goes behind the identity.
-func dial(ctx context.Context, addr string, room chat.RoomID, user chat.UserID, query string) (*link, event, error) {
+// dial connects and reads the connected event. query goes behind the identity;
+// patience is the link's.
+func dial(ctx context.Context, addr string, room chat.RoomID, user chat.UserID, query string, patience time.Duration) (*link, event, error) {
 	u := fmt.Sprintf("ws://%s/ws/%s?user_id=%s&username=%s&%s", addr, url.PathEscape(string(room)), user, user, query)
-	conn, early, _, err := ws.Dial(ctx, u)
+	conn, early, _, err := ws.Dialer{Timeout: patience}.Dial(ctx, u)
 	if err != nil {
 		return nil, event{}, err
 	}
-	l := &link{conn: conn, in: early}
+	l := &link{conn: conn, in: early, patience: patience}
 	if l.in == nil {
 		l.in = bufio.NewReaderSize(conn, 32<<10)
 	}
 	first, err := l.next()
-	if err == nil && first.Type != "connected" {
-		err = fmt.Errorf("first event is %q with code %q, want connected", first.Type, first.Code)
+	switch {
+	case err == nil && first.Type == "error":
+		err = refusedError(first.Code)
+	case err == nil && first.Type != "connected":
+		err = fmt.Errorf("first event is %q, want connected", first.Type)
 	}
 	if err != nil {
 		conn.Close()
@@ -69,6 +75,9 @@ func dial(ctx context.Context, addr string, room chat.RoomID, user chat.UserID, 
 // next returns the next event.
 func (l *link) next() (event, error) {
 	for {
+		if l.patience > 0 {
+			_ = l.conn.SetReadDeadline(time.Now().Add(l.patience)) // the read fails if this does
+		}
 		h, err := ws.ReadHeader(l.in)
 		if err != nil {
 			return event{}, err
@@ -100,6 +109,11 @@ func (l *link) next() (event, error) {
 		}
 	}
 }
+
+// refusedError is the code of an error event.
+type refusedError chat.Code
+
+func (e refusedError) Error() string { return "refused with " + string(e) }
 
 // closedError is a close frame from the server. A killed server sends none.
 type closedError struct {

@@ -40,15 +40,16 @@ type process struct {
 const readyTime = 20 * time.Second
 
 // start starts the server on a data folder, at the same address each time,
-// and returns when it is ready.
-func start(ctx context.Context, binary, dir, addr string) (*process, error) {
+// and returns when it is ready. variables are settings such as
+// "TERTULIA_LOG_LEVEL=debug".
+func start(ctx context.Context, binary, dir, addr string, variables ...string) (*process, error) {
 	settings := filepath.Join(dir, "tertulia.toml")
 	if err := os.WriteFile(settings, nil, 0o600); err != nil {
 		return nil, err
 	}
 	p := &process{done: make(chan struct{})}
 	p.cmd = exec.Command(binary, "serve", "--config", settings, "--listen", addr, "--data-dir", filepath.Join(dir, "data"))
-	p.cmd.Env = withoutSettings(os.Environ())
+	p.cmd.Env = append(withoutSettings(os.Environ()), variables...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {

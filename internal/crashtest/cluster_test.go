@@ -1,0 +1,109 @@
+//go:build linux
+
+package crashtest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"tertulia/internal/services"
+)
+
+// cluster is three nodes on one PostgreSQL and one Redis.
+type cluster struct {
+	binary   string
+	url      string // of the database
+	postgres *services.Postgres
+	redis    *services.Redis
+	nodes    [3]*node
+}
+
+// node is one server of a cluster, through all its lives.
+type node struct {
+	addr, dir string
+	process   *process
+}
+
+const database = "tertulia"
+
+func startCluster(t *testing.T) *cluster {
+	t.Helper()
+	ctx := t.Context()
+	// A folder into which the user of PostgreSQL may look.
+	dir, err := os.MkdirTemp("", "tertulia-cluster")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	c := &cluster{binary: build(t)}
+	if c.postgres, err = services.StartPostgres(ctx, filepath.Join(dir, "postgres")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.postgres.Close)
+	if c.url, err = c.postgres.CreateDatabase(ctx, database); err != nil {
+		t.Fatal(err)
+	}
+	if c.redis, err = services.StartRedis(ctx, filepath.Join(dir, "redis")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.redis.Close)
+	for i := range c.nodes {
+		c.nodes[i] = &node{addr: freeAddr(t), dir: filepath.Join(dir, fmt.Sprintf("node%d", i+1))}
+		if err := os.Mkdir(c.nodes[i].dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.start(ctx, c.nodes[i]); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.nodes[i].process.kill() })
+	}
+	return c
+}
+
+// start begins a node's next life.
+func (c *cluster) start(ctx context.Context, n *node) error {
+	p, err := start(ctx, c.binary, n.dir, n.addr,
+		"TERTULIA_DATABASE_URL="+c.url, "TERTULIA_REDIS_URLS=redis://"+c.redis.Addr, "TERTULIA_SHUTDOWN_DRAIN=2s")
+	if err == nil {
+		n.process = p
+	}
+	return err
+}
+
+// anyNode returns the address of a node, which may be down.
+func (c *cluster) anyNode() string { return c.nodes[rand.IntN(len(c.nodes))].addr }
+
+// logs returns the end of every node's log.
+func (c *cluster) logs() string {
+	var b strings.Builder
+	for _, n := range c.nodes {
+		fmt.Fprintf(&b, "--- %s\n%s\n", n.addr, n.process.log.String())
+	}
+	return b.String()
+}
+
+// terminate asks the process to end, and waits until it has.
+func (p *process) terminate() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-p.done:
+	case <-time.After(readyTime):
+		return fmt.Errorf("the server does not end\n%s", p.log.String())
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		return fmt.Errorf("the server ended with code %d\n%s", code, p.log.String())
+	}
+	return nil
+}
