@@ -28,18 +28,19 @@ build:
 
 # Packages whose tests load a server, and measure it. They are tested one at a
 # time (-p 1), because two at once on two cores make each other late.
-LOADED := client cmd/tertulia $(addprefix internal/,api authtest crashtest gateway hub inbox seedtest server session)
+LOADED := $(addprefix internal/,crashtest gateway hub inbox seedtest server)
 
 # Three nodes on a private PostgreSQL and Redis, behind nginx on 127.0.0.1:8000.
 cluster: build
 	@$(GO) build -o .cache/cluster ./internal/cluster/run
 	@exec .cache/cluster $(BIN) $(FLAGS)
+
 # Everything that must hold, in one line at the end: N passed, N failed. What
 # counts bytes and allocations is left out by the race detector, and so is run
 # once more without it.
 test: test-packages
 	@$(GO) run ./internal/house/summary \
-		-race $(filter-out $(addprefix tertulia/,$(LOADED)),$(shell $(GO) list ./...)) -- \
+		-race -p 3 $(filter-out $(addprefix tertulia/,$(LOADED)),$(shell $(GO) list ./...)) -- \
 		-race -p 1 $(addprefix ./,$(LOADED)) -- \
 		./internal/websocket ./internal/bus/local
 

@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"sync"
@@ -89,7 +90,7 @@ func TestNewerSchema(t *testing.T) {
 	conn := superuser(t, url)
 	mustExec(t, conn, `INSERT INTO tertulia.goose_db_version (version_id, is_applied) VALUES ($1, true)`, SchemaVersion+1)
 	openAt(t, c) // a newer node has added something that this one need not know
-	mustExec(t, conn, `UPDATE tertulia.meta SET value = $1 WHERE key = 'compatible'`, "2")
+	mustExec(t, conn, `UPDATE tertulia.meta SET value = $1::text WHERE key = 'compatible'`, fmt.Sprint(SchemaVersion+1))
 	_, err := Open(t.Context(), c)
 	if e, ok := errors.AsType[*NewerSchemaError](err); !ok || e.Have != SchemaVersion+1 || e.Known != SchemaVersion {
 		t.Errorf("Open of a newer schema = %v, want %T", err, e)
