@@ -54,6 +54,7 @@ func TestRestoreIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := newReading(ctx, bob, read.cursor)
+	again.awaitGap(t) // what was said before it is in the room, and no event
 	sent, err := alice.Room("1").Send(ctx, "after the restore")
 	if err != nil {
 		t.Fatal(err)
@@ -67,12 +68,12 @@ func TestRestoreIsTold(t *testing.T) {
 		t.Errorf("the last message is %q, want alice's newest", last)
 	}
 	room := history(t, ctx, bob)
-	if n := uint64(len(room)); n != sent.Seq || n <= ackedBefore || n >= uint64(len(read.contents)) {
-		t.Fatalf("the room has %d messages, want all %d; %d were acknowledged before the backup, and bob had read %d", n, sent.Seq, ackedBefore, len(read.contents))
+	if n := uint64(len(room)); n != sent.Seq || n <= ackedBefore || n >= read.cursor.Seq {
+		t.Fatalf("the room has %d messages, want all %d; %d were acknowledged before the backup, and bob had read to %d", n, sent.Seq, ackedBefore, read.cursor.Seq)
 	}
-	for i, content := range room[:sent.Seq-1] {
+	for i, content := range room[read.first-1 : sent.Seq-1] {
 		if content != read.contents[i] {
-			t.Fatalf("message %d is %q, and was %q before", i+1, content, read.contents[i])
+			t.Fatalf("message %d is %q, and was %q before", read.first+uint64(i), content, read.contents[i])
 		}
 	}
 }
@@ -137,18 +138,20 @@ type reading struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	ended  chan struct{}
-	places chan uint64 // seqs taken, for await
+	places chan uint64   // seqs taken, for await
+	gapped chan struct{} // closed at the first gap
 
 	// Owned by the goroutine until it has ended.
 	contents []string // since the last gap
+	first    uint64   // seq of the first message ever
 	cursor   chat.Cursor
 	gaps     int
 	firstGap client.GapReason
 }
 
-// newReading begins at the beginning of the room, or at a cursor.
+// newReading begins with what comes, or at a cursor.
 func newReading(ctx context.Context, c *client.Client, at chat.Cursor) *reading {
-	r := &reading{ended: make(chan struct{}), places: make(chan uint64, 1)}
+	r := &reading{ended: make(chan struct{}), places: make(chan uint64, 1), gapped: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	var opts []client.EventsOption
 	if at.Epoch != "" {
@@ -172,12 +175,26 @@ func (r *reading) take(event client.Event) {
 	case client.Gap:
 		if r.gaps++; r.gaps == 1 {
 			r.firstGap = e.Reason
+			close(r.gapped)
 		}
 		r.contents = nil
 	case client.Message:
 		r.contents, r.cursor = append(r.contents, e.Content), e.Cursor
+		if r.first == 0 {
+			r.first = e.Seq
+		}
 		<-r.places
 		r.places <- e.Seq
+	}
+}
+
+// awaitGap waits until the reader was told of a gap.
+func (r *reading) awaitGap(t *testing.T) {
+	t.Helper()
+	select {
+	case <-r.gapped:
+	case <-r.ended:
+		t.Fatal("the reader ended before it was told of a gap")
 	}
 }
 

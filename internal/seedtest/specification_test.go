@@ -166,7 +166,7 @@ func TestLimits(t *testing.T) {
 		"typing":                      fmt.Sprintf("1 event in 2 s while unchanged, expires after %.0f s", wire.TypingExpiry.Seconds()),
 		"`history`":                   fmt.Sprintf("%d, at most 200, and 192 KiB", defaults.History.OnConnect),
 		"heartbeat":                   fmt.Sprintf("the server pings every %s; %s of silence", seconds(defaults.WS.PingInterval), seconds(defaults.WS.IdleTimeout)),
-		"one write to a client":       seconds(defaults.WS.WriteTimeout) + " without progress",
+		"one write to a client":       seconds(defaults.WS.WriteTimeout) + " in which it takes less than 16 KiB",
 		"connections of a user":       strconv.Itoa(defaults.Limits.ConnectionsPerUser),
 		"connections from an address": thousands(defaults.Limits.ConnectionsPerAddress),
 		"handshakes of an address":    fmt.Sprintf("%d/s, and %d at once", defaults.Limits.Handshakes.Count, defaults.Limits.Handshakes.Burst),
