@@ -116,7 +116,7 @@ type History struct {
 type WS struct {
 	PingInterval time.Duration `key:"ws.ping_interval" default:"25s" min:"1s" max:"10m" help:"How often a connection is pinged. Keep it below the idle limit of any proxy in between, often 60s."`
 	IdleTimeout  time.Duration `key:"ws.idle_timeout" default:"60s" min:"2s" max:"1h" help:"A connection from which nothing came for this long, not even the answer to a ping, is closed. Longer than ws.ping_interval."`
-	WriteTimeout time.Duration `key:"ws.write_timeout" default:"10s" min:"100ms" max:"5m" help:"A connection that takes no bytes for this long while there are some for it is closed."`
+	WriteTimeout time.Duration `key:"ws.write_timeout" default:"10s" min:"100ms" max:"5m" help:"A connection for which bytes wait is closed if it takes less than 16 KiB of them within this time."`
 }
 
 // Presence says when somebody counts as gone.
