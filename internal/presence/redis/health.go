@@ -26,8 +26,14 @@ type health struct {
 
 	mu       sync.Mutex
 	patience time.Duration // how long failing is nothing; 0 until begun
-	failing  [2]time.Time  // since when, by side; zero if it gets through
+	failing  [2]failure    // by side
 	degraded bool
+}
+
+// failure is what keeps a side from getting through.
+type failure struct {
+	since time.Time // zero if it gets through
+	err   error     // the latest
 }
 
 // begun says that the first exchanges are over. One that failed has told that
@@ -46,30 +52,33 @@ func (h *health) note(ctx context.Context, s side, err error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch {
+	switch f := &h.failing[s]; {
 	case err == nil:
-		h.failing[s] = time.Time{}
-	case h.failing[s].IsZero():
-		h.failing[s] = time.Now()
+		*f = failure{}
+	case f.since.IsZero():
+		*f = failure{time.Now(), err}
+	default:
+		f.err = err
 	}
-	since := h.since()
-	degraded := !since.IsZero() && (h.degraded || time.Since(since) >= h.patience)
+	first := h.first()
+	degraded := !first.since.IsZero() && (h.degraded || time.Since(first.since) >= h.patience)
 	if degraded == h.degraded {
 		return
 	}
 	h.degraded = degraded
 	h.tracker.SetDegraded(degraded)
 	if degraded {
-		h.log.Warn("presence of other nodes is not known to be right: Redis does not answer", "error", err)
+		h.log.Warn("presence of other nodes is not known to be right: Redis does not answer", "error", first.err)
 	} else {
 		h.log.Info("presence of other nodes is known again")
 	}
 }
 
-// since returns when the first of what fails began to, or zero. mu is held.
-func (h *health) since() time.Time {
+// first returns the failure that began first; zero if nothing fails. mu is
+// held.
+func (h *health) first() failure {
 	a, b := h.failing[telling], h.failing[hearing]
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
+	if a.since.IsZero() || !b.since.IsZero() && b.since.Before(a.since) {
 		return b
 	}
 	return a
@@ -81,5 +90,5 @@ func (h *health) read() (degraded bool, since time.Time) {
 	if !h.degraded {
 		return false, time.Time{}
 	}
-	return true, h.since()
+	return true, h.first().since
 }
