@@ -3,7 +3,9 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"time"
 
 	"tertulia/internal/auth"
 	"tertulia/internal/bus"
@@ -122,6 +124,17 @@ func openLedger(ctx context.Context, l links, node string, here *presence.Tracke
 		Grace:   graceOf(cfg),
 		Logger:  log,
 	})
+}
+
+// presenceCheck says what is wrong while the node does not know who is at the
+// other nodes, or they not who is here. It asks nobody.
+func presenceCheck(ledger *presenceredis.Ledger) func(context.Context) error {
+	return func(context.Context) error {
+		if degraded, since := ledger.Degraded(); degraded {
+			return fmt.Errorf("not known to be right since %s", since.UTC().Format(time.RFC3339))
+		}
+		return nil
+	}
 }
 
 // abandon takes down what New has made when something after it failed. Parts

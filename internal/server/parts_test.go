@@ -61,15 +61,15 @@ func TestOnRedis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, test := range []struct{ addr, ready string }{
-		{servicetest.Redis(t).Addr, "[+] redis ok, "},
-		{nobody, "[~] redis degraded since "},
+	for _, test := range []struct{ addr, redis, presence string }{
+		{servicetest.Redis(t).Addr, "[+] redis ok, ", "[+] presence ok, "},
+		{nobody, "[~] redis degraded since ", "[~] presence degraded since "},
 	} {
 		cfg := onPostgres(t)
 		cfg.Redis.URLs, cfg.Redis.Prefix = []config.Secret{config.Secret("redis://" + test.addr)}, servicetest.Prefix()
 		var log bytes.Buffer
 		s := startLogging(t, cfg, slog.New(slog.NewJSONHandler(&log, nil)))
-		s.wantReady("[+] store ok", test.ready)
+		s.wantReady("[+] store ok", test.redis, test.presence)
 		c := s.connect("1")
 		c.want("connected")
 		c.send(websocket.Text, `{"type":"message","content":"hola"}`)

@@ -174,6 +174,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 	s.health.Add("store", st.Ping)
 	if events.redis != nil {
 		s.health.AddOptional("redis", events.redis.Ping)
+		s.health.AddOptional("presence", presenceCheck(ledger))
 	}
 	s.metrics = metrics.New(metrics.Sources{
 		Build:    build,
