@@ -17,10 +17,11 @@ type LogOptions struct {
 }
 
 // NewLogger makes a log that writes to w. The keys used on its lines are
-// room_id, user_id, remote, code, duration_ms and error.
+// room_id, user_id, remote, code, duration_ms and error. Of warnings with the
+// same message a few are written a second, and then how many were left_out.
 func NewLogger(w io.Writer, o LogOptions) *slog.Logger {
 	if o.JSON {
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: o.Level}))
+		return slog.New(newBoundHandler(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: o.Level})))
 	}
-	return slog.New(newTextHandler(w, o.Level, o.Color))
+	return slog.New(newBoundHandler(newTextHandler(w, o.Level, o.Color)))
 }
