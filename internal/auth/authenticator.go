@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tertulia/chat"
+	"tertulia/internal/count"
 )
 
 // Config says whom an [Authenticator] believes.
@@ -38,6 +39,7 @@ type Authenticator struct {
 	tickets     *Tickets
 	revocations Revocations
 	now         func() time.Time
+	failures    *count.Set
 }
 
 // New makes an authenticator. The error says which part of cfg cannot be
@@ -59,6 +61,7 @@ func newAt(cfg Config, now func() time.Time) (*Authenticator, error) {
 		tickets:     cfg.Tickets,
 		revocations: cfg.Revocations,
 		now:         now,
+		failures:    newFailures(),
 	}
 	for _, c := range cfg.Issuers {
 		if err := a.add(c, cfg.Log); err != nil {
@@ -99,6 +102,12 @@ func (a *Authenticator) Close() {
 // internal one if the issuer's keys cannot be had, or ctx ends before they
 // come, which may be after 5 s.
 func (a *Authenticator) Verify(ctx context.Context, text string) (Identity, error) {
+	id, err := a.verify(ctx, text)
+	a.note(err)
+	return id, err
+}
+
+func (a *Authenticator) verify(ctx context.Context, text string) (Identity, error) {
 	t, err := parseToken(text)
 	if err != nil {
 		return Identity{}, err

@@ -49,6 +49,13 @@ func (a *Authenticator) Refuse(r *http.Request) string {
 //
 // or an error as of [Authenticator.Verify] or [Tickets.Take]. The result does not refer to r.
 func (a *Authenticator) Identify(r *http.Request) (Identity, error) {
+	id, err := a.identifyWhole(r)
+	a.note(err)
+	return id, err
+}
+
+// identifyWhole also looks at what may not be beside a credential.
+func (a *Authenticator) identifyWhole(r *http.Request) (Identity, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return Identity{}, chat.Errorf(chat.InvalidParameter, "The query of the URL is not well-formed.")
@@ -88,7 +95,7 @@ func (a *Authenticator) identify(r *http.Request, query url.Values) (Identity, e
 		return Identity{}, chat.Errorf(chat.Forbidden, "The headers %s and %s are for service credentials only.", UserHeader, UserNameHeader)
 	}
 	if ok {
-		return a.Verify(r.Context(), bearer)
+		return a.verify(r.Context(), bearer)
 	}
 	return a.identifyByURL(r, query)
 }
@@ -100,7 +107,7 @@ func (a *Authenticator) identifyByURL(r *http.Request, query url.Values) (Identi
 	case err != nil:
 		return Identity{}, err
 	case ok:
-		return a.Verify(r.Context(), entry)
+		return a.verify(r.Context(), entry)
 	case query.Has("ticket"):
 		return a.takeTicket(r, query.Get("ticket"))
 	case a.open == nil:

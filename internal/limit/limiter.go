@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tertulia/chat"
+	"tertulia/internal/count"
 )
 
 // Policy is the limits of a node. The zero value of each is no limit.
@@ -32,6 +33,9 @@ type Limiter struct {
 	anonymous  *Buckets[Address]
 	userConns  *Places[chat.UserID]
 	addrConns  *Places[Address]
+
+	refused [classes]count.Counter
+	seats   count.Counter // refused
 }
 
 // New makes a limiter that has seen nothing yet.
@@ -63,7 +67,10 @@ const (
 	Post                   // Conn, User and Room
 	MakeRoom               // Conn and User
 	Request                // User, or Address while User is empty
+	classes
 )
+
+var classNames = [classes]string{"handshake", "command", "typing", "subscribe", "history", "post", "make_room", "request"}
 
 // historyCost is what reading a page of the past counts for: it is the only
 // command that makes the server read, up to 200 messages.
@@ -87,6 +94,26 @@ func (l *Limiter) Allow(u Use) error {
 	if l == nil {
 		return nil
 	}
+	err := l.allow(u)
+	if err != nil {
+		l.refused[u.Class].Inc()
+	}
+	return err
+}
+
+// Refused yields how often was refused what there is a limit on, since the
+// limiter began: each class, and connection, a place that was asked for with
+// [Limiter.Sit].
+func (l *Limiter) Refused(yield func(class string, n uint64) bool) {
+	for i, name := range classNames {
+		if !yield(name, l.refused[i].Value()) {
+			return
+		}
+	}
+	yield("connection", l.seats.Value())
+}
+
+func (l *Limiter) allow(u Use) error {
 	if u.Conn != nil {
 		if ok, wait := u.Conn.Allow(l.policy.Commands, u.Class.cost()); !ok {
 			return tooOften(wait, "This connection sends commands faster than the server allows")
@@ -157,10 +184,12 @@ func (l *Limiter) Sit(user chat.UserID, addr netip.Addr) (Seat, error) {
 	var s Seat
 	var ok bool
 	if s.user, ok = l.userConns.Take(user); !ok {
+		l.seats.Inc()
 		return Seat{}, chat.Errorf(chat.TooManyConnections, "You have %d connections, which is all that one user may have; close one first.", l.policy.UserConns)
 	}
 	if s.addr, ok = l.addrConns.Take(AddressOf(addr)); !ok {
 		l.userConns.GiveBack(s.user)
+		l.seats.Inc()
 		return Seat{}, chat.Errorf(chat.TooManyConnections, "There are %d connections from this address, which is all that one may have; close one first.", l.policy.AddrConns)
 	}
 	return s, nil

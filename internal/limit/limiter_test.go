@@ -2,6 +2,7 @@ package limit
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -48,6 +49,11 @@ func TestLimiter(t *testing.T) {
 				}
 				if err := l.Allow(c.other); err != nil {
 					t.Errorf("another is refused too: %v", err)
+				}
+				refused := maps.Collect(l.Refused)
+				maps.DeleteFunc(refused, func(_ string, n uint64) bool { return n == 0 })
+				if want := map[string]uint64{classNames[c.use.Class]: 1}; !maps.Equal(refused, want) {
+					t.Errorf("refused is %v, want %v", refused, want)
 				}
 				time.Sleep(told.RetryAfter)
 				if err := l.Allow(c.use); err != nil {
@@ -120,5 +126,19 @@ func TestAddresses(t *testing.T) {
 	}
 	if AddressOf(netip.Addr{}) != (Address{}) {
 		t.Error("an address that is not known is none of its own")
+	}
+}
+
+// A place that is refused counts as a connection, whoever has too many.
+func TestRefusedPlaces(t *testing.T) {
+	here := netip.MustParseAddr("192.0.2.1")
+	for name, policy := range map[string]Policy{"user": {UserConns: 1}, "address": {AddrConns: 1}} {
+		l := New(policy)
+		for range 3 {
+			_, _ = l.Sit("1", here) // the first has a place
+		}
+		if got := maps.Collect(l.Refused); got["connection"] != 2 {
+			t.Errorf("by %s: refused is %v, want connection 2", name, got)
+		}
 	}
 }
