@@ -16,6 +16,9 @@ type Counts struct {
 	// Lasted is how long those were open.
 	Opened, Closed *count.Set
 	Lasted         *count.Histogram
+	// Began and Ended are the streams (sse) and polls, of which those above
+	// know nothing.
+	Began, Ended *count.Set
 	// ReceivedBytes is what clients said in their frames, without headers
 	// and close codes; SentBytes is all that the sockets took.
 	ReceivedBytes, SentBytes count.Counter
@@ -45,6 +48,8 @@ const (
 
 func newCounts() *Counts {
 	return &Counts{
+		Began:  count.NewSet(sseTransport, pollTransport),
+		Ended:  count.NewSet(sseTransport, pollTransport),
 		Opened: count.NewSet(seedProtocol, v1Protocol),
 		Closed: count.NewSet(closeLabels()...),
 		Lasted: count.NewDurations(time.Second, 10*time.Second, time.Minute, 5*time.Minute, 15*time.Minute,

@@ -183,6 +183,28 @@ func (g *Gateway) remove(c guest) {
 	g.readers.Done()
 }
 
+// begin registers a stream or a poll, and counts it; end is called when it is
+// over.
+func (g *Gateway) begin(c guest) bool {
+	if !g.add(c) {
+		return false
+	}
+	g.counts.Began.Of(c.transport()).Inc()
+	return true
+}
+
+func (g *Gateway) end(c guest) {
+	g.counts.Ended.Of(c.transport()).Inc()
+	g.remove(c)
+}
+
+// The names of transports in the metrics.
+const (
+	socketTransport = "ws"
+	sseTransport    = "sse"
+	pollTransport   = "poll"
+)
+
 // Connections returns the number of connections there are.
 func (g *Gateway) Connections() int {
 	g.mu.Lock()
@@ -192,7 +214,7 @@ func (g *Gateway) Connections() int {
 
 // Transports yields how many connections there are of each kind.
 func (g *Gateway) Transports(yield func(transport string, n float64) bool) {
-	n := map[string]float64{"ws": 0, "sse": 0, "poll": 0}
+	n := map[string]float64{socketTransport: 0, sseTransport: 0, pollTransport: 0}
 	g.mu.Lock()
 	for c := range g.conns {
 		n[c.transport()]++
@@ -247,7 +269,7 @@ func spread(within time.Duration) time.Duration {
 	return time.Duration(1+rand.Int64N(within.Milliseconds())) * time.Millisecond
 }
 
-func (c *conn) transport() string { return "ws" }
+func (c *conn) transport() string { return socketTransport }
 
 // sendAway implements [guest].
 func (c *conn) sendAway(within time.Duration) {

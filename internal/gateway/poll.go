@@ -41,10 +41,10 @@ func (g *Gateway) Poll(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer g.cfg.Limits.Leave(seat)
 	p := newPoll()
-	if !g.add(p) {
+	if !g.begin(p) {
 		return errStopping
 	}
-	defer g.remove(p)
+	defer g.end(p)
 	ask.Hurry = p.hurry
 	answer, err := g.poll(r, ask)
 	if err != nil {
@@ -102,7 +102,7 @@ func (p *poll) after() time.Duration {
 	}
 }
 
-func (p *poll) transport() string { return "poll" }
+func (p *poll) transport() string { return pollTransport }
 
 // sendAway implements [guest].
 func (p *poll) sendAway(within time.Duration) {

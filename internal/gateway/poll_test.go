@@ -129,6 +129,10 @@ func TestPoll(t *testing.T) {
 	if third.Cursor != second.Cursor || !third.CaughtUp {
 		t.Errorf("nothing came, and the cursor is %s, was %s", third.Cursor, second.Cursor)
 	}
+	n.Gateway.Close() // waits for what counts last
+	if c := n.Gateway.Counts(); c.Began.Of("poll").Value() != 3 || c.Ended.Of("poll").Value() != 3 || c.Began.Of("sse").Value() != 0 {
+		t.Errorf("%d polls began and %d ended, want 3", c.Began.Of("poll").Value(), c.Ended.Of("poll").Value())
+	}
 }
 
 // A poll that waits gets the first thing that is said, and takes along what

@@ -45,10 +45,10 @@ func (g *Gateway) Stream(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s := newStream(g, w, ask)
-	if !g.add(s) {
+	if !g.begin(s) {
 		return errStopping
 	}
-	defer g.remove(s)
+	defer g.end(s)
 	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")
@@ -304,7 +304,7 @@ func (s *stream) end(cut bool) {
 	}
 }
 
-func (s *stream) transport() string { return "sse" }
+func (s *stream) transport() string { return sseTransport }
 
 // sendAway implements [guest].
 func (s *stream) sendAway(within time.Duration) {

@@ -28,6 +28,9 @@ type Counts struct {
 	Rejected *count.Set
 	// Typing are the events that say who begins or ends to type.
 	Typing count.Counter
+	// Marks are the read marks that were stored and moved by that; several
+	// calls of one moment for one user and room are one.
+	Marks count.Counter
 	// StoreTime is how long the store takes for a batch, and Batch how many
 	// rows that has.
 	StoreTime, Batch *count.Histogram

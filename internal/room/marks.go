@@ -244,6 +244,7 @@ func (m *marker) storeMarks() bool {
 	now := time.Now().UTC()
 	for i := range results {
 		if r := &results[i]; r.Moved {
+			m.service.counts.Marks.Inc()
 			m.receipts.take(rows[i].User, r.Member, now)
 		}
 	}

@@ -102,6 +102,9 @@ func TestMarksOfAMomentAreStoredTogether(t *testing.T) {
 		if want := []int{1, 10}; !slices.Equal(m.ledger.calls, want) {
 			t.Errorf("stored %v marks, want %v: the first at once, one row a user after 50 ms", m.ledger.calls, want)
 		}
+		if got := m.Counts().Marks.Value(); got == 0 || got > 11 {
+			t.Errorf("%d marks are counted, want those of the 11 rows that moved", got)
+		}
 	})
 }
 
