@@ -17,6 +17,16 @@ func gauge(name, help string, value func() float64) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: prefix + name, Help: help}, value)
 }
 
+// oneIf is 1 if something is so, and 0 if not.
+func oneIf(is func() bool) func() float64 {
+	return func() float64 {
+		if is() {
+			return 1
+		}
+		return 0
+	}
+}
+
 // counter is one counter without labels.
 func counter(name, help string, value func() uint64) prometheus.Collector {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: prefix + name, Help: help}, func() float64 { return float64(value()) })

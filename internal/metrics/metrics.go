@@ -8,15 +8,20 @@
 package metrics
 
 import (
+	"iter"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"tertulia/internal/auth"
+	busredis "tertulia/internal/bus/redis"
+	"tertulia/internal/cache"
 	"tertulia/internal/count"
 	"tertulia/internal/gateway"
 	"tertulia/internal/hub"
+	"tertulia/internal/limit"
 	"tertulia/internal/observe"
 	"tertulia/internal/presence"
 	"tertulia/internal/room"
@@ -29,12 +34,19 @@ type Sources struct {
 	Rooms    *room.Service
 	Hub      *hub.Hub
 	Presence *presence.Tracker
+	Who      *auth.Authenticator
+	Limits   *limit.Limiter
 	Store    StoreTimes
 	// StoreUp says whether the store can be used now. It returns within a
 	// few seconds.
 	StoreUp func() bool
 	// RedisUp says whether Redis answers; true where there is none.
 	RedisUp func() bool
+	// Bus and Cache are those in Redis; without it they stay zero.
+	Bus   *busredis.Counts
+	Cache *cache.Counts
+	// PresenceDegraded says whether it is not known who is at other nodes.
+	PresenceDegraded func() bool
 }
 
 // StoreTimes are how long a store took, whichever it is.
@@ -63,10 +75,13 @@ func New(s Sources) *Metrics {
 	for _, family := range nodeFamilies(s) {
 		m.registry.MustRegister(family)
 	}
-	for _, family := range connectionFamilies(s.Gateway) {
+	for _, family := range connectionFamilies(s) {
 		m.registry.MustRegister(family)
 	}
 	for _, family := range messageFamilies(s) {
+		m.registry.MustRegister(family)
+	}
+	for _, family := range clusterFamilies(s) {
 		m.registry.MustRegister(family)
 	}
 	return m
@@ -76,40 +91,41 @@ func New(s Sources) *Metrics {
 func nodeFamilies(s Sources) []prometheus.Collector {
 	started := float64(time.Now().UnixNano()) / float64(time.Second)
 	build := prometheus.Labels{"version": s.Build.Version, "commit": s.Build.Commit, "goversion": s.Build.Go}
-	up := func(is func() bool) func() float64 {
-		return func() float64 {
-			if is() {
-				return 1
-			}
-			return 0
-		}
-	}
 	return []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: prefix + "build_info", Help: "Which program this is; always 1.", ConstLabels: build,
 		}, func() float64 { return 1 }),
 		gauge("start_time_seconds", "When the server started, in seconds since 1970.", func() float64 { return started }),
 		newOnline(s.Presence),
-		gauge("database_up", "Whether a message could be stored now: 1 or 0.", up(s.StoreUp)),
-		gauge("redis_up", "Whether Redis answers: 1 or 0; 1 without redis.urls, for then nothing is missing.", up(s.RedisUp)),
+		gauge("database_up", "Whether a message could be stored now: 1 or 0.", oneIf(s.StoreUp)),
+		gauge("redis_up", "Whether Redis answers: 1 or 0; 1 without redis.urls, for then nothing is missing.", oneIf(s.RedisUp)),
 		newHistogram("db_query_duration_seconds", "How long the database took for one transaction or read.", "op",
 			buckets{"append", one(s.Store.Append)}, buckets{"read", one(s.Store.Read)}),
 	}
 }
 
 // connectionFamilies are about clients' connections.
-func connectionFamilies(g *gateway.Gateway) []prometheus.Collector {
-	const ws = "ws"
-	c := g.Counts()
-	return []prometheus.Collector{
+func connectionFamilies(s Sources) []prometheus.Collector {
+	const ws, opened, closed = "ws", "Connections that clients have opened.", "Connections that have ended, by close code."
+	g, c := s.Gateway, s.Gateway.Counts()
+	followed := func(transport string) []prometheus.Collector {
+		at := constant("transport", transport)
+		return []prometheus.Collector{
+			newCounters("connections_opened_total", opened, "protocol", single("v1", c.Began.Of(transport)), at),
+			newCounters("connections_closed_total", closed, "code", single("http", c.Ended.Of(transport)), at),
+		}
+	}
+	return append(append(followed("sse"), followed("poll")...),
 		newGauges("connections", "Connections there are.", "transport", g.Transports),
-		newCounters("connections_opened_total", "Connections that clients have opened.", "protocol", c.Opened.All, constant("transport", ws)),
-		newCounters("connections_closed_total", "Connections that have ended, by close code.", "code", c.Closed.All, constant("transport", ws)),
+		newCounters("connections_opened_total", opened, "protocol", c.Opened.All, constant("transport", ws)),
+		newCounters("connections_closed_total", closed, "code", c.Closed.All, constant("transport", ws)),
 		newHistogram("connection_duration_seconds", "How long connections that have ended lasted.", "transport", buckets{ws, one(c.Lasted)}),
 		newCounters("frames_received_total", "Frames from clients.", "type", c.Received),
 		newCounters("received_bytes_total", "Bytes in clients' frames, without headers.", "transport", single(ws, &c.ReceivedBytes)),
 		newCounters("sent_bytes_total", "Bytes that connections took.", "transport", single(ws, &c.SentBytes)),
-	}
+		newCounters("rate_limited_total", "What was refused because it was too much, by kind.", "kind", s.Limits.Refused),
+		newCounters("auth_failures_total", "Credentials that were not taken, by error code.", "reason", s.Who.Failures().All),
+	)
 }
 
 // messageFamilies are about what is said: posted, stored, delivered.
@@ -130,7 +146,34 @@ func messageFamilies(s Sources) []prometheus.Collector {
 			return out.Slow.Value() + in.Slow.Value()
 		}),
 		newCounters("resumes_total", "Cursors that clients came back with.", "result", out.Resumes.All),
+		counter("read_marks_total", "Read marks that were stored.", rooms.Marks.Value),
 		counter("typing_events_total", "Events that say who begins or ends to type.", rooms.Typing.Value),
+	}
+}
+
+// clusterFamilies are about what goes between nodes, and what lies in Redis.
+func clusterFamilies(s Sources) []prometheus.Collector {
+	b, c := s.Bus, s.Cache
+	const recent = "recent" // messages
+	return []prometheus.Collector{
+		counter("bus_published_total", "Messages to other nodes that Redis took.", b.Published.Value),
+		counter("bus_received_total", "Messages of other nodes.", b.Received.Value),
+		newCounters("bus_errors_total", "Messages between nodes that were lost or not taken.", "reason", busErrors(b)),
+		counter("bus_gaps_total", "Losses of messages between nodes that were found by their numbers.", b.Gaps.Value),
+		counter("bus_losses_told_total", "How often was told of a loss who listens to other nodes, and looks at the database then.", b.Told.Value),
+		counter("bus_subscribes_total", "How often it was subscribed to what other nodes say; more than at the start is a connection that was lost.", b.Subscribed.Value),
+		newCounters("cache_hits_total", "Reads of recent messages that Redis answered.", "cache", single(recent, &c.Hits)),
+		newCounters("cache_misses_total", "Reads of recent messages that went to the database all the same.", "cache", single(recent, &c.Misses)),
+		newCounters("cache_errors_total", "Errors and late answers of Redis to the cache.", "cache", single(recent, &c.Failed)),
+		gauge("presence_degraded", "Whether it is not known who is at other nodes: 1 or 0.", oneIf(s.PresenceDegraded)),
+	}
+}
+
+// busErrors are the messages between nodes that came to nothing.
+func busErrors(b *busredis.Counts) iter.Seq2[string, uint64] {
+	return func(yield func(string, uint64) bool) {
+		_ = yield("failed", b.Failed.Value()) && yield("dropped", b.Dropped.Value()) && yield("overflowed", b.Overflowed.Value()) &&
+			yield("forged", b.Forged.Value()) && yield("unknown_version", b.Unknown.Value())
 	}
 }
 

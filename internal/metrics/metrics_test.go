@@ -17,10 +17,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"tertulia/chat"
+	"tertulia/internal/auth"
 	"tertulia/internal/bus/local"
+	busredis "tertulia/internal/bus/redis"
+	"tertulia/internal/cache"
 	"tertulia/internal/config"
 	"tertulia/internal/gateway"
 	"tertulia/internal/hub"
+	"tertulia/internal/limit"
 	"tertulia/internal/observe"
 	"tertulia/internal/presence"
 	"tertulia/internal/room"
@@ -46,6 +50,11 @@ func newNode(t *testing.T) *node {
 	events, log := local.New(), slog.New(slog.DiscardHandler)
 	s := Sources{Build: observe.Build{Version: "0.1.0", Commit: "3f2c1ab04d5e", Go: "go1.26.8"}, StoreUp: func() bool { return true }, RedisUp: func() bool { return true }}
 	s.Store = StoreTimes{Backend: "sqlite", Append: st.Counts().Append, Read: st.Counts().Read}
+	s.Bus, s.Cache, s.PresenceDegraded = new(busredis.Counts), new(cache.Counts), func() bool { return false }
+	s.Limits = limit.New(limit.Policy{})
+	if s.Who, err = auth.New(auth.Config{Open: &auth.Open{}}); err != nil {
+		t.Fatal(err)
+	}
 	s.Rooms = room.New(room.Config{Store: st, Bus: events, AutoCreate: true, Fatal: func(err error) { t.Error(err) }})
 	s.Hub = hub.New(hub.Config{Bus: events, Log: s.Rooms.Log(), Encode: gateway.Encoder})
 	s.Presence = presence.New(presence.Config{Bus: events})

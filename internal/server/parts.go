@@ -26,6 +26,7 @@ import (
 type storage struct {
 	store.Store
 	times   metrics.StoreTimes
+	cached  *cache.Counts // of the cache in Redis; zero without it
 	tickets auth.TicketKeeper
 	// secret is known to all nodes on the same store; nil if there is one node.
 	secret []byte
@@ -59,16 +60,19 @@ func openStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (stora
 
 // cacheIn has the newest events of rooms kept in Redis too; nil is no Redis.
 func (s *storage) cacheIn(client *redis.Client, log *slog.Logger) {
+	s.cached = new(cache.Counts)
 	if client != nil {
-		s.Store = cache.New(cache.Config{Store: s.Store, Redis: client, Secret: s.secret, Logger: log})
+		cached := cache.New(cache.Config{Store: s.Store, Redis: client, Secret: s.secret, Logger: log})
+		s.Store, s.cached = cached, cached.Counts()
 	}
 }
 
 // links are how a node hears of the others. Without Redis it hears of nobody.
 type links struct {
 	bus.Bus
-	local *local.Bus    // the part that stays in the node
-	redis *redis.Client // nil if there is none
+	local  *local.Bus       // the part that stays in the node
+	redis  *redis.Client    // nil if there is none
+	counts *busredis.Counts // zero without Redis
 }
 
 // openBus opens the bus that the configuration names. An error says what is
@@ -76,7 +80,7 @@ type links struct {
 func openBus(cfg *config.Config, secret []byte, log *slog.Logger) (links, error) {
 	if len(cfg.Redis.URLs) == 0 {
 		b := local.New()
-		return links{Bus: b, local: b}, nil
+		return links{Bus: b, local: b, counts: new(busredis.Counts)}, nil
 	}
 	urls := make([]string, len(cfg.Redis.URLs))
 	for i, u := range cfg.Redis.URLs {
@@ -87,7 +91,7 @@ func openBus(cfg *config.Config, secret []byte, log *slog.Logger) (links, error)
 		return links{}, err
 	}
 	b := busredis.New(busredis.Config{Redis: client, Secret: secret, Logger: log})
-	return links{Bus: b, local: b.Local(), redis: client}, nil
+	return links{Bus: b, local: b.Local(), redis: client, counts: b.Counts()}, nil
 }
 
 // Close ends the bus, and then the connections under it.

@@ -61,9 +61,9 @@ func TestOnRedis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, test := range []struct{ addr, redis, presence string }{
-		{servicetest.Redis(t).Addr, "[+] redis ok, ", "[+] presence ok, "},
-		{nobody, "[~] redis degraded since ", "[~] presence degraded since "},
+	for _, test := range []struct{ addr, redis, presence, metric string }{
+		{servicetest.Redis(t).Addr, "[+] redis ok, ", "[+] presence ok, ", "tertulia_presence_degraded 0"},
+		{nobody, "[~] redis degraded since ", "[~] presence degraded since ", "tertulia_presence_degraded 1"},
 	} {
 		cfg := onPostgres(t)
 		cfg.Redis.URLs, cfg.Redis.Prefix = []config.Secret{config.Secret("redis://" + test.addr)}, servicetest.Prefix()
@@ -74,9 +74,16 @@ func TestOnRedis(t *testing.T) {
 		c.want("connected")
 		c.send(websocket.Text, `{"type":"message","content":"hola"}`)
 		c.want("message_sent")
+		if _, page, _ := s.get("/metrics"); !strings.Contains(page, "\n"+test.metric+"\n") {
+			t.Errorf("/metrics lacks %s", test.metric)
+		}
 		c.Close()
 		if err := s.stop(); err != nil {
 			t.Errorf("Run = %v, want nil", err)
+		}
+		published, subscribed := s.bus.counts.Published.Value(), s.bus.counts.Subscribed.Value()
+		if up := strings.HasPrefix(test.redis, "[+]"); up != (subscribed > 0) || up != (published > 0) {
+			t.Errorf("with %s the metrics have %d subscriptions and %d messages published", test.redis, subscribed, published)
 		}
 		first, _, _ := strings.Cut(log.String(), "\n")
 		for _, want := range []string{`"node":"`, `"epoch":"`, `"backend":"postgres"`} {

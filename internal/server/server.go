@@ -177,14 +177,19 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 		s.health.AddOptional("presence", presenceCheck(ledger))
 	}
 	s.metrics = metrics.New(metrics.Sources{
-		Build:    build,
-		Gateway:  s.gateway,
-		Rooms:    s.rooms,
-		Hub:      s.hub,
-		Presence: s.presence,
-		Store:    st.times,
-		StoreUp:  func() bool { return s.health.Passes(context.Background(), "store") },
-		RedisUp:  events.redisUp,
+		Build:            build,
+		Gateway:          s.gateway,
+		Rooms:            s.rooms,
+		Hub:              s.hub,
+		Presence:         s.presence,
+		Who:              s.who,
+		Limits:           s.limits,
+		Store:            st.times,
+		StoreUp:          func() bool { return s.health.Passes(context.Background(), "store") },
+		RedisUp:          events.redisUp,
+		Bus:              events.counts,
+		Cache:            st.cached,
+		PresenceDegraded: func() bool { return ledger != nil && presenceCheck(ledger)(context.Background()) != nil },
 	})
 	s.http = &http.Server{
 		Handler:           peer.Headers{Secure: cfg.TLS.On() && !cfg.ListensOnLoopback()}.Handler(s.metrics.Watch(s.routes())),
