@@ -293,6 +293,7 @@ func (s *poster) refused(e event) error {
 }
 
 func (s *poster) giveUp() error {
+	s.history.GaveUp(Key{s.room, s.user, s.unacked[0].nonce})
 	s.unacked = s.unacked[1:]
 	time.Sleep(50 * time.Millisecond) // what a client would do: not at once again
 	return nil

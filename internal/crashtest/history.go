@@ -65,6 +65,7 @@ type message struct {
 	ackSeq   uint64 // 0 until acknowledged
 	ackID    int64
 	isStored bool
+	gaveUp   bool
 }
 
 func (h *History) room(id chat.RoomID) *roomHistory {
@@ -138,6 +139,17 @@ func (h *History) Refused(k Key) {
 	}
 }
 
+// GaveUp records that the sender will not send a message again of which it does
+// not know whether it is stored. It may be, at any later time, and then behind
+// what was sent after it by another way.
+func (h *History) GaveUp(k Key) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, m, _ := h.find(k); m != nil {
+		m.gaveUp = true
+	}
+}
+
 // Stored tells the next message of a room from the store, from seq 1 on.
 func (h *History) Stored(got Message) {
 	h.mu.Lock()
@@ -158,11 +170,13 @@ func (h *History) Stored(got Message) {
 		h.report.found(Double, "%v is stored again at seq %d", got.Key, got.Seq)
 	case m.ackSeq != 0 && (m.ackSeq != got.Seq || m.ackID != got.ID):
 		h.report.found(AckMismatch, "%v was acknowledged at seq %d with id %d, and is stored at %d with %d", got.Key, m.ackSeq, m.ackID, got.Seq, got.ID)
-	case place < s.stored:
+	case place < s.stored && !m.gaveUp:
 		h.report.found(FIFO, "%v is stored at seq %d, after a later one of its sender", got.Key, got.Seq)
 	}
 	m.isStored = true
-	s.stored = max(s.stored, place+1)
+	if !m.gaveUp {
+		s.stored = max(s.stored, place+1)
+	}
 }
 
 // observe checks what anybody sees at one place of a log. The caller holds mu.
