@@ -14,7 +14,7 @@ type fault int
 const (
 	faultNone    fault = iota
 	faultUnsent        // cut before the server has the request
-	faultSent          // cut once the server has the request
+	faultSent          // cut once the server has the request; nothing comes back
 	faultReply         // cut when the server has answered, and swallow the answer
 	faultSilence       // swallow the answer, and keep the connection open
 )
@@ -103,7 +103,7 @@ func (p *proxy) requests(client, server net.Conn, met chan<- fault) {
 		switch f {
 		case faultUnsent:
 			return
-		case faultReply, faultSilence:
+		case faultSent, faultReply, faultSilence: // before the server can answer
 			met <- f
 		}
 		if _, err := server.Write(buf[:n]); err != nil || f == faultSent {
