@@ -9,34 +9,14 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"tertulia/chat"
 	"tertulia/internal/room"
+	"tertulia/internal/services"
 )
-
-// nginxConfig is what nginx needs to run in a folder of its own, around what
-// is tested. Everything else is as nginx comes.
-const nginxConfig = `daemon off;
-master_process off;
-pid %[1]s/pid;
-error_log %[1]s/error.log;
-events {}
-http {
-	access_log off;
-	client_body_temp_path %[1]s/body;
-	proxy_temp_path %[1]s/proxy;
-	fastcgi_temp_path %[1]s/fastcgi;
-	uwsgi_temp_path %[1]s/uwsgi;
-	scgi_temp_path %[1]s/scgi;
-	%[2]s
-}
-`
 
 // bareProxy passes everything on, and sets nothing.
 const bareProxy = `server {
@@ -50,10 +30,6 @@ const bareProxy = `server {
 // which its own port and the server's are put in, and returns its address.
 func startNginx(t *testing.T, to *running, snippet string) string {
 	t.Helper()
-	binary, err := exec.LookPath("nginx")
-	if err != nil {
-		binary = "/usr/sbin/nginx" // which is not in everybody's path
-	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -66,40 +42,12 @@ func startNginx(t *testing.T, to *running, snippet string) string {
 		}
 	}
 	snippet = strings.NewReplacer("listen 80;", "listen "+addr+";", "http://127.0.0.1:8000", "http://"+to.Addr().String()).Replace(snippet)
-	dir := t.TempDir()
-	path := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(path, fmt.Appendf(nil, nginxConfig, dir, snippet), 0o600); err != nil {
+	proxy, err := services.StartNginx(t.Context(), t.TempDir(), addr, "/livez", snippet)
+	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary, "-p", dir, "-c", path, "-e", filepath.Join(dir, "error.log"))
-	var said strings.Builder
-	cmd.Stderr = &said
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("%v; install nginx-light", err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-ended:
-		case <-time.After(patience):
-			t.Error("nginx does not end")
-			_ = cmd.Process.Kill()
-			<-ended
-		}
-	})
-	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		nc, err := net.Dial("tcp", addr)
-		if err == nil {
-			nc.Close()
-			return addr
-		}
-		if time.Now().After(deadline) {
-			log, _ := os.ReadFile(filepath.Join(dir, "error.log"))
-			t.Fatalf("nginx does not listen: %v\n%s%s", err, said.String(), log)
-		}
-	}
+	t.Cleanup(proxy.Close)
+	return addr
 }
 
 // documented returns the snippet of docs/operations.md.
