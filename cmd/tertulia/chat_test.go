@@ -396,8 +396,8 @@ func TestChatEnds(t *testing.T) {
 		code  exitCode
 		want  []string
 	}{
-		{"nobody listens", "x\n", []string{"1", "--server", "ws://" + nobody, "--timeout", "50ms"}, exitUnreachable, []string{
-			"cannot reach ws://" + nobody + ": connection refused; trying for 50ms. Is it running? curl http://" + nobody + "/health\n",
+		{"nobody listens", "x\n", []string{"1", "--server", "ws://" + nobody, "--timeout", "2s"}, exitUnreachable, []string{
+			"cannot reach ws://" + nobody + ": connection refused; trying for 2s. Is it running? curl http://" + nobody + "/health\n",
 			"tertulia: cannot reach ws://" + nobody + ": connection refused\nhint: is it running? check with: curl http://" + nobody + "/health\n"}},
 		{"room not found", "x\n", []string{"nowhere"}, exitNotFound, []string{"tertulia: the server refused: ", "(room_not_found)\n"}},
 		{"HTTP refusal", "x\n", []string{"1", "--server", url + "/elsewhere"}, exitRefused, []string{"tertulia: the server refused: "}},
