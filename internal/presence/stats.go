@@ -83,8 +83,7 @@ func (r *room) see(seen map[chat.UserID]struct{}) bool {
 }
 
 // IsHere reports whether a user is in a room, on whatever node, the grace
-// included.
-// It asks room by room.
+// included. It asks room by room.
 func (t *Tracker) IsHere(id chat.UserID) bool {
 	for _, r := range t.all() {
 		if r.has(id) {
