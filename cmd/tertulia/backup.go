@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"tertulia/internal/config"
@@ -71,13 +70,13 @@ func offlineError(err error) error {
 		return errorWithHint(exitNotFound, "--data-dir names the folder of the server; tertulia config show says which one is taken", "%w", e)
 	}
 	if e, ok := errors.AsType[*sqlite.DamagedError](err); ok {
-		return errorWithHint(exitFailure, "take another backup; if it is the server's own database, restore the last good one", "%w", e)
+		return errorWithHint(exitFailure, "use another backup; of the server's own database, restore the last good one", "%w", e)
 	}
-	if e, ok := errors.AsType[*sqlite.LiveFileError](err); ok {
-		return errorWithHint(exitFailure, "make one with: tertulia backup --data-dir "+strings.TrimSpace(filepath.Dir(e.Path))+" FILE", "%w", e)
+	if e, ok := errors.AsType[*sqlite.UnsealedError](err); ok {
+		return errorWithHint(exitFailure, "copy it again from where it was made; a database becomes a backup with: tertulia backup --data-dir DIR FILE", "%w", e)
 	}
 	if e, ok := errors.AsType[*sqlite.NotEmptyError](err); ok {
-		return errorWithHint(exitFailure, "choose another folder with --data-dir, or have this one renamed with --set-aside", "%w", e)
+		return errorWithHint(exitFailure, "choose another folder with --data-dir, or have what is there renamed with --set-aside", "%w", e)
 	}
 	return startError(err, new(config.Config))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,11 +42,11 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("restore over data = %d, %q, %q, want 1 and a hint", code, stdout, stderr)
 	}
 	code, stdout, stderr = tertulia(t.Context(), nil, "restore", "--data-dir", dir, "--set-aside", file)
-	if want := dir + ": 1 rooms, 3 events, 0."; code != exitOK || !strings.HasPrefix(stdout, want) || !strings.HasPrefix(stderr, dir+" is now "+dir+".") {
+	if want := dir + ": 1 rooms, 3 events, 0."; code != exitOK || !strings.HasPrefix(stdout, want) || !strings.HasPrefix(stderr, "what was there is now "+dir+"/tertulia.db.2") {
 		t.Errorf("restore --set-aside = %d, %q, %q, want 0 and %s…", code, stdout, stderr, want)
 	}
-	if entries, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(entries) != 2 {
-		t.Errorf("beside the folder are %v (%v), want it and the old one", entries, err)
+	if found, err := filepath.Glob(dir + "/tertulia.db.*Z"); err != nil || len(found) != 1 {
+		t.Errorf("in the folder are %v (%v), want the old database", found, err)
 	}
 }
 
@@ -53,6 +54,17 @@ func TestBackupAndRestoreRefuse(t *testing.T) {
 	dir := dataFolder(t)
 	here := filepath.Join(t.TempDir(), "here")
 	if err := os.WriteFile(here, []byte("something"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	changed := filepath.Join(t.TempDir(), "changed.db")
+	if code, _, stderr := tertulia(t.Context(), nil, "backup", "--data-dir", dir, changed); code != exitOK {
+		t.Fatalf("backup = %d, %s", code, stderr)
+	}
+	text, err := os.ReadFile(changed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(changed, bytes.Replace(text, []byte("hola"), []byte("halo"), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
@@ -65,8 +77,9 @@ func TestBackupAndRestoreRefuse(t *testing.T) {
 		{"a backup over a file", []string{"backup", here}, exitFailure, "exists, and is not overwritten"},
 		{"a backup of nothing", []string{"backup", "--data-dir", here + "0", here + "2"}, exitNotFound, "there is no database"},
 		{"a restore of nothing", []string{"restore", here + "2"}, exitNotFound, "there is no database"},
-		{"a restore of something else", []string{"restore", "--set-aside", here}, exitFailure, "is damaged, or no database of Tertulia"},
-		{"a restore from inside", []string{"restore", "--set-aside", filepath.Join(dir, "tertulia.db")}, exitUsage, "is to be set aside"},
+		{"a restore of something else", []string{"restore", "--set-aside", here}, exitFailure, "is no whole backup"},
+		{"a restore of what is served", []string{"restore", "--set-aside", filepath.Join(dir, "tertulia.db")}, exitFailure, "is no whole backup"},
+		{"a restore of a changed backup", []string{"restore", "--set-aside", changed}, exitFailure, "is damaged, or no database of Tertulia: its SHA-256 begins with "},
 	} {
 		args := test.args
 		if args[1] != "--data-dir" {

@@ -109,7 +109,11 @@ func startError(err error, cfg *config.Config) error {
 			"%s has schema %d, and this program knows none above %d", e.Path, e.Have, e.Known)
 	}
 	if e, ok := errors.AsType[*sqlite.UnfinishedError](err); ok {
-		return errorWithHint(exitFailure, "run tertulia restore again", "a restore into the data folder %s was interrupted", e.Dir)
+		hint := "run tertulia restore again"
+		if e.Before != "" {
+			hint += ", or delete tertulia.db.restoring there to go on with what was there before"
+		}
+		return errorWithHint(exitFailure, hint, "a restore into the data folder %s was interrupted", e.Dir)
 	}
 	if e, ok := errors.AsType[*sqlite.MovedError](err); ok {
 		return errorWithHint(exitFailure, "serve that one, or take the folder back with: tertulia migrate --from "+e.Dir+" --undo",

@@ -12,7 +12,7 @@ import (
 // Backup copies the database in the data folder dir into a new file, also
 // while a server uses it. The copy is one instant of the store: everything
 // that was acknowledged before the call is in it, and every log is whole up
-// to its head. It is checked, and on stable storage, before the call returns,
+// to its head. It is checked, sealed, and on stable storage, before the call returns,
 // and has its name from then on only; an attempt that was killed leaves a file
 // with .partial at its end.
 //
@@ -45,13 +45,23 @@ func Backup(ctx context.Context, dir, file string) (c Contents, err error) {
 	if _, err := db.ExecContext(ctx, `VACUUM INTO ?`, partial); err != nil {
 		return Contents{}, fmt.Errorf("copy %s: %w", dir, err)
 	}
-	if err := syncFile(partial); err != nil {
-		return Contents{}, err
-	}
-	if c, err = Inspect(ctx, partial); err != nil {
+	if c, err = finish(ctx, partial); err != nil {
 		return Contents{}, err
 	}
 	return c, rename(partial, file)
+}
+
+// finish checks a copy and makes it a backup.
+func finish(ctx context.Context, path string) (c Contents, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return Contents{}, err
+	}
+	c.Bytes = info.Size()
+	if c.Rooms, c.Events, err = inspect(ctx, path); err != nil {
+		return Contents{}, err
+	}
+	return c, seal(ctx, path)
 }
 
 // emptyFile makes an empty file beside the one that it will become, for its

@@ -29,7 +29,7 @@ func mustBackup(t *testing.T, dir, file string) Contents {
 func mustRestore(t *testing.T, file string) *Store {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "a", "data")
-	if _, err := Restore(t.Context(), file, dir); err != nil {
+	if _, _, err := Restore(t.Context(), file, dir, false); err != nil {
 		t.Fatalf("Restore: %v", err)
 	}
 	return openStore(t, dir)
@@ -230,39 +230,34 @@ func TestRestoreRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	damaged := bytes.Clone(data)
-	for i := 5 * 4096; i < len(damaged); i += 512 {
-		damaged[i] ^= 0x55
-	}
+	changed := bytes.Clone(data)
+	changed[bytes.LastIndex(data, []byte("message 7"))] ^= 1 // the database is sound, and says something else
+	other := bytes.Clone(data)
+	copy(other[len(data)-10:], "zzzzzzzzz")
 	for _, c := range []struct {
 		name   string
 		backup []byte
-		beside string
 		dir    string
 		is     func(error) bool
 	}{
-		{"a file of something else", []byte("not a database, and not as long as one"), "", "new", is[*DamagedError]},
-		{"an empty file", nil, "", "new", is[*DamagedError]},
-		{"half a file", data[:len(data)/2], "", "new", is[*DamagedError]},
-		{"a damaged file", damaged, "", "new", is[*DamagedError]},
-		{"a live database", data, "-wal", "new", is[*LiveFileError]},
-		{"a folder in use", data, "", s.dir, is[*NotEmptyError]},
+		{"a file of something else", []byte("not a database, and not as long as one"), "new", is[*UnsealedError]},
+		{"an empty file", nil, "new", is[*UnsealedError]},
+		{"half a file", data[:len(data)/2], "new", is[*UnsealedError]},
+		{"a file without its last byte", data[:len(data)-1], "new", is[*UnsealedError]},
+		{"a database that was copied", data[:len(data)-sealBytes], "new", is[*UnsealedError]},
+		{"a file with one bit changed", changed, "new", is[*DamagedError]},
+		{"a file with another checksum", other, "new", is[*DamagedError]},
+		{"a folder in use", data, s.dir, is[*NotEmptyError]},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			file, dir := filepath.Join(t.TempDir(), "backup.db"), c.dir
 			if dir == "new" {
 				dir = filepath.Join(t.TempDir(), "data")
 			}
-			files := map[string][]byte{file: c.backup}
-			if c.beside != "" {
-				files[file+c.beside] = []byte("frames")
+			if err := os.WriteFile(file, c.backup, 0o600); err != nil {
+				t.Fatal(err)
 			}
-			for name, data := range files {
-				if err := os.WriteFile(name, data, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if _, err := Restore(t.Context(), file, dir); !c.is(err) {
+			if _, _, err := Restore(t.Context(), file, dir, false); !c.is(err) {
 				t.Errorf("Restore = %v (%T)", err, err)
 			}
 			if _, err := os.Stat(dir); dir != s.dir && !errors.Is(err, fs.ErrNotExist) {
@@ -270,24 +265,67 @@ func TestRestoreRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Restore(t.Context(), filepath.Join(t.TempDir(), "nothing"), t.TempDir()); !is[*NoStoreError](err) {
+	if _, _, err := Restore(t.Context(), filepath.Join(t.TempDir(), "nothing"), t.TempDir(), false); !is[*NoStoreError](err) {
 		t.Errorf("Restore of no file = %v, want a *NoStoreError", err)
 	}
 }
 
-func TestRestoreRefusesANewerSchema(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "backup.db")
-	mustBackup(t, openStore(t, t.TempDir()).dir, file)
+// resealed changes a backup behind its seal, and seals it again.
+func resealed(t *testing.T, file, sql string) {
+	t.Helper()
+	info, err := os.Stat(file)
+	if err == nil {
+		err = os.Truncate(file, info.Size()-int64(sealBytes))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	db, err := openFile(file, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = db.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, 1)`, SchemaVersion+1)
-	if err := errors.Join(err, db.Close()); err != nil {
+	_, err = db.Exec(sql)
+	if err := errors.Join(err, db.Close(), seal(t.Context(), file)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Restore(t.Context(), file, filepath.Join(t.TempDir(), "data")); !is[*NewerSchemaError](err) {
-		t.Errorf("Restore = %v, want a *NewerSchemaError", err)
+}
+
+// What is sealed is looked into all the same.
+func TestRestoreRefusesWhatIsSealed(t *testing.T) {
+	for _, c := range []struct {
+		name, sql string
+		is        func(error) bool
+	}{
+		{"a newer schema", `INSERT INTO goose_db_version (version_id, is_applied) VALUES (1000, 1)`, is[*NewerSchemaError]},
+		{"a log with a hole", `DELETE FROM events WHERE seq = 2`, is[*DamagedError]},
+		{"another program's database", `DROP TABLE goose_db_version`, is[*DamagedError]},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, file := openStore(t, t.TempDir()), filepath.Join(t.TempDir(), "backup.db")
+			mustAppend(t, s, posts("general", 1, 3)...)
+			mustBackup(t, s.dir, file)
+			resealed(t, file, c.sql)
+			if _, _, err := Restore(t.Context(), file, filepath.Join(t.TempDir(), "data"), false); !c.is(err) {
+				t.Errorf("Restore = %v (%T)", err, err)
+			}
+		})
+	}
+}
+
+// A backup can be read with any program that reads databases.
+func TestBackupIsADatabase(t *testing.T) {
+	s, file := openStore(t, t.TempDir()), filepath.Join(t.TempDir(), "backup.db")
+	mustAppend(t, s, posts("general", 1, 50)...)
+	mustBackup(t, s.dir, file)
+	db, err := openFile(file, "&mode=ro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var n int
+	var sound string
+	if err := db.QueryRow(`SELECT (SELECT count(*) FROM log), integrity_check FROM pragma_integrity_check`).Scan(&n, &sound); err != nil || n != 50 || sound != "ok" {
+		t.Errorf("the backup has %d events and is %s (%v), want 50 and ok", n, sound, err)
 	}
 }
 
@@ -303,32 +341,65 @@ func TestInterruptedRestore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if opened, err := Open(t.Context(), Config{Dir: dir}); !is[*UnfinishedError](err) {
+	opened, err := Open(t.Context(), Config{Dir: dir})
+	if unfinished, ok := errors.AsType[*UnfinishedError](err); !ok || unfinished.Before != "" {
 		t.Fatalf("Open = %v, %v, want an *UnfinishedError", opened, err)
 	}
-	if _, err := Restore(t.Context(), file, dir); err != nil {
+	if _, _, err := Restore(t.Context(), file, dir, false); err != nil {
 		t.Fatalf("Restore again: %v", err)
 	}
 	wantLog(t, openStore(t, dir), "general", 20)
 }
 
-func TestSetAside(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data")
-	if aside, err := SetAside(dir); aside != "" || err != nil {
-		t.Errorf("SetAside of no folder = %q, %v, want nothing", aside, err)
+// A database that is set aside is whole under its other name, and so is what
+// comes in its place. Nothing else in the folder is touched.
+func TestRestoreSetsAside(t *testing.T) {
+	first, file := openStore(t, t.TempDir()), filepath.Join(t.TempDir(), "backup.db")
+	mustAppend(t, first, posts("general", 1, 3)...)
+	mustBackup(t, first.dir, file)
+	if _, _, err := Restore(t.Context(), file, first.dir, true); !is[*LockedError](err) {
+		t.Errorf("Restore into a folder in use = %v, want a *LockedError", err)
 	}
-	s := openAt(t, dir)
+	dir := t.TempDir()
+	acked := killedChild(t, dir, 40) // leaves a write-ahead log
+	notes := filepath.Join(dir, "notes")
+	if err := os.WriteFile(notes, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, aside, err := Restore(t.Context(), file, dir, true)
+	if err != nil || !strings.HasPrefix(aside, filepath.Join(dir, databaseName)+".2") {
+		t.Fatalf("Restore = %q, %v", aside, err)
+	}
+	wantLog(t, openStore(t, dir), "general", 3)
+	if data, err := os.ReadFile(notes); err != nil || string(data) != "mine" {
+		t.Errorf("the other file has %q (%v)", data, err)
+	}
+	again := t.TempDir()
+	if err := os.Rename(aside, filepath.Join(again, databaseName)); err != nil {
+		t.Fatal(err)
+	}
+	if c := mustBackup(t, again, filepath.Join(t.TempDir(), "again.db")); c.Events < int64(len(acked)) {
+		t.Errorf("what was set aside has %d events, want at least %d", c.Events, len(acked))
+	}
+}
+
+// A database that is set aside because it is damaged takes its log along, so
+// that nothing of it gets into the new one.
+func TestRestoreSetsADamagedOneAside(t *testing.T) {
+	s, file, dir := openStore(t, t.TempDir()), filepath.Join(t.TempDir(), "backup.db"), t.TempDir()
 	mustAppend(t, s, posts("general", 1, 3)...)
-	if aside, err := SetAside(dir); !is[*LockedError](err) {
-		t.Errorf("SetAside of a folder in use = %q, %v, want a *LockedError", aside, err)
+	mustBackup(t, s.dir, file)
+	for _, name := range []string{databaseName, databaseName + "-wal"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("what is left after a fire"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	closeStore(t, s)
-	aside, err := SetAside(dir)
+	_, aside, err := Restore(t.Context(), file, dir, true)
 	if err != nil {
-		t.Fatalf("SetAside: %v", err)
+		t.Fatal(err)
 	}
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the folder is still there (%v)", err)
+	if _, err := os.Stat(aside); err != nil {
+		t.Error(err)
 	}
-	wantLog(t, openStore(t, aside), "general", 3)
+	wantLog(t, openStore(t, dir), "general", 3)
 }

@@ -15,7 +15,7 @@ import (
 // Contents says how much is in a database.
 type Contents struct {
 	Rooms, Events int64
-	// Bytes is the size of the file.
+	// Bytes is the size of the database.
 	Bytes int64
 }
 
@@ -27,14 +27,6 @@ type DamagedError struct {
 
 func (e *DamagedError) Error() string {
 	return fmt.Sprintf("%s is damaged, or no database of Tertulia: %s", e.Path, e.What)
-}
-
-// LiveFileError says that a file is a database in use, or one that was copied
-// without what belongs to it.
-type LiveFileError struct{ Path string }
-
-func (e *LiveFileError) Error() string {
-	return fmt.Sprintf("%s has a write-ahead log beside it, so it is no backup", e.Path)
 }
 
 // NoStoreError says that there is no database where one is to be read.
@@ -70,31 +62,34 @@ func mustExist(path string) error {
 }
 
 // Inspect checks a backup as a whole, and says what is in it. It leaves
-// nothing beside the file. Errors are [*LiveFileError] for a file that is no
-// backup, [*DamagedError], [*NewerSchemaError], [*NoStoreError], or from the
-// file system.
+// nothing beside the file. Errors are [*NoStoreError], [*UnsealedError] for a
+// file that is no backup or was cut short, [*DamagedError],
+// [*NewerSchemaError], or from the file system.
 func Inspect(ctx context.Context, path string) (c Contents, err error) {
-	if info, err := os.Stat(path + "-wal"); err == nil && info.Size() > 0 {
-		return Contents{}, &LiveFileError{path}
+	if err := mustExist(path); err != nil {
+		return Contents{}, err
 	}
+	if c.Bytes, err = unseal(ctx, path); err != nil {
+		return Contents{}, err
+	}
+	c.Rooms, c.Events, err = inspect(ctx, path)
+	return c, err
+}
+
+// inspect checks a database that nobody writes to, sealed or not.
+func inspect(ctx context.Context, path string) (rooms, events int64, err error) {
 	db, err := openFile(path, "&mode=ro&immutable=1")
 	if err != nil {
-		return Contents{}, err
+		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if err := checkSchema(ctx, db, path); err != nil {
-		return Contents{}, err
+		return 0, 0, err
 	}
 	if err := checkIntegrity(ctx, db, path); err != nil {
-		return Contents{}, err
+		return 0, 0, err
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return Contents{}, err
-	}
-	c.Bytes = info.Size()
-	c.Rooms, c.Events, err = countLogs(ctx, db, path)
-	return c, err
+	return countLogs(ctx, db, path)
 }
 
 // checkSchema wants a schema that this program knows.

@@ -32,72 +32,117 @@ func (e *NotEmptyError) Error() string {
 }
 
 // UnfinishedError says that a restore into the folder has not come to its end.
-type UnfinishedError struct{ Dir string }
+type UnfinishedError struct {
+	Dir string
+	// Before is the database that was there before and still is; empty if
+	// there is none.
+	Before string
+}
 
 func (e *UnfinishedError) Error() string {
 	return fmt.Sprintf("a restore into the data folder %s was interrupted; run it again", e.Dir)
 }
 
-// Restore makes the data folder dir anew from a backup, which is checked
-// before anything is touched. All logs begin a new epoch, so that clients that
-// have seen more than the backup knows are told; ids go on far above those that
-// were given. The folder must be absent, empty, or hold nothing but an
-// interrupted restore. A crash leaves a folder that no server opens until the
-// restore was run again.
+// mustBeFinished returns an error if a restore into the folder was
+// interrupted.
+func mustBeFinished(dir string) error {
+	if _, err := os.Lstat(filepath.Join(dir, restoringName)); err != nil {
+		return nil
+	}
+	before := filepath.Join(dir, databaseName)
+	if _, err := os.Lstat(before); err != nil {
+		before = ""
+	}
+	return &UnfinishedError{Dir: dir, Before: before}
+}
+
+// Restore makes the database in the folder dir anew from a backup, which is
+// checked before anything is touched. All logs begin a new epoch, so that
+// clients that have seen more than the backup knows are told; ids go on far
+// above those that were given.
+//
+// The folder must be absent, empty, or hold nothing but an interrupted
+// restore, unless setAside allows that a database which is there gets another
+// name, aside. That comes last: a crash leaves a folder that no server opens
+// until the restore was run again, and in it what was there before, whole. After
+// an error everything is as it was.
 //
 // Errors are [*NotEmptyError], [*LockedError], [*FolderError], those of
 // [Inspect], or from the file system.
-func Restore(ctx context.Context, file, dir string) (c Contents, err error) {
+func Restore(ctx context.Context, file, dir string, setAside bool) (c Contents, aside string, err error) {
 	if c, err = Inspect(ctx, file); err != nil {
-		return Contents{}, err
+		return Contents{}, "", err
 	}
 	if dir, err = filepath.Abs(dir); err != nil {
-		return Contents{}, &FolderError{Dir: dir, Err: err}
+		return Contents{}, "", &FolderError{Dir: dir, Err: err}
 	}
-	if err := wantEmpty(dir); err != nil {
-		return Contents{}, err
+	if !setAside {
+		if err := wantEmpty(dir); err != nil {
+			return Contents{}, "", err
+		}
 	}
 	lock, err := takeFolder(dir)
 	if err != nil {
-		return Contents{}, err
+		return Contents{}, "", err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	if err := wantEmpty(dir); err != nil { // since it was locked
-		return Contents{}, err
+	if !setAside {
+		if err := wantEmpty(dir); err != nil { // since it was locked
+			return Contents{}, "", err
+		}
 	}
 	restoring := filepath.Join(dir, restoringName)
-	if err := copyFile(ctx, file, restoring); err != nil {
-		return Contents{}, fmt.Errorf("copy %s into %s: %w", file, dir, err)
+	if err = prepare(ctx, file, restoring, c.Bytes); err == nil {
+		aside, err = putAside(ctx, filepath.Join(dir, databaseName))
 	}
-	if err := makeAnother(ctx, restoring); err != nil {
-		return Contents{}, fmt.Errorf("begin a new epoch in %s: %w", restoring, err)
+	if err != nil {
+		return Contents{}, "", errors.Join(err, removeIfThere(restoring), removeIfThere(restoring+"-journal"))
 	}
-	if err := syncFile(restoring); err != nil {
-		return Contents{}, err
-	}
-	return c, rename(restoring, filepath.Join(dir, databaseName))
+	return c, aside, rename(restoring, filepath.Join(dir, databaseName))
 }
 
-// SetAside gives a data folder that no server uses another name beside it,
-// which it returns; "" if there is no folder. Errors are [*LockedError] and
-// [*FolderError].
-func SetAside(dir string) (aside string, err error) {
-	if dir, err = filepath.Abs(dir); err != nil {
-		return "", &FolderError{Dir: dir, Err: err}
+// prepare makes the first size bytes of a backup a database of its own.
+func prepare(ctx context.Context, file, restoring string, size int64) error {
+	if err := copyFile(ctx, file, restoring, size); err != nil {
+		return fmt.Errorf("copy %s to %s: %w", file, restoring, err)
 	}
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+	if err := makeAnother(ctx, restoring); err != nil {
+		return fmt.Errorf("begin a new epoch in %s: %w", restoring, err)
 	}
-	lock, err := takeFolder(dir)
-	if err != nil {
+	return syncFile(restoring)
+}
+
+// putAside gives a database that nobody uses another name, with the time
+// behind it, and returns that; it is empty if there is none.
+func putAside(ctx context.Context, path string) (aside string, err error) {
+	if err := foldLog(ctx, path); err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
-	aside = dir + time.Now().UTC().Format(".20060102T150405Z")
-	if err := rename(dir, aside); err != nil {
-		return "", &FolderError{Dir: dir, Err: err}
+	to := path + time.Now().UTC().Format(".20060102T150405.000Z")
+	for _, beside := range []string{"-wal", "-shm", ""} {
+		switch err := rename(path+beside, to+beside); {
+		case err == nil:
+			aside = to
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", err
+		}
 	}
 	return aside, nil
+}
+
+// foldLog moves what the write-ahead log has into the database, so that one
+// file is all of it. A database that is too damaged for that keeps its log.
+func foldLog(ctx context.Context, path string) error {
+	db, err := openFile(path, "", writerPragmas...)
+	if _, none := errors.AsType[*NoStoreError](err); none {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, _ = db.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+	_ = db.Close()
+	return ctx.Err()
 }
 
 // wantEmpty returns an error if a folder holds what a restore must not touch.
@@ -118,9 +163,9 @@ func wantEmpty(dir string) error {
 	return nil
 }
 
-// copyFile makes to a copy of from, for its owner alone. What there was is
-// overwritten.
-func copyFile(ctx context.Context, from, to string) (err error) {
+// copyFile makes to a copy of the first size bytes of from, for its owner
+// alone. What there was is overwritten.
+func copyFile(ctx context.Context, from, to string, size int64) (err error) {
 	if err := removeIfThere(to + "-journal"); err != nil { // it belongs to what is overwritten
 		return err
 	}
@@ -134,12 +179,8 @@ func copyFile(ctx context.Context, from, to string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	stop := context.AfterFunc(ctx, func() { in.Close() })
-	defer stop()
-	if _, err := io.Copy(out, in); err != nil {
-		return errors.Join(ctx.Err(), err)
-	}
-	return nil
+	_, err = io.CopyN(out, interruptible{ctx, in}, size)
+	return err
 }
 
 // makeAnother begins another life in a file that nobody uses.

@@ -106,8 +106,8 @@ func open(ctx context.Context, cfg Config, vfs string) (_ *Store, err error) {
 			err = errors.Join(err, s.release())
 		}
 	}()
-	if _, err := os.Lstat(filepath.Join(dir, restoringName)); err == nil {
-		return nil, &UnfinishedError{Dir: dir}
+	if err := mustBeFinished(dir); err != nil {
+		return nil, err
 	}
 	if err := s.connect(ctx, filepath.Join(dir, databaseName), vfs); err != nil {
 		return nil, err
