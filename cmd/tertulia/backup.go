@@ -78,5 +78,8 @@ func offlineError(err error) error {
 	if e, ok := errors.AsType[*sqlite.NotEmptyError](err); ok {
 		return errorWithHint(exitFailure, "choose another folder with --data-dir, or have what is there renamed with --set-aside", "%w", e)
 	}
+	if e, ok := errors.AsType[*sqlite.LockedError](err); ok {
+		return errorWithHint(exitFailure, "stop the server first; of two commands the second has to wait", "the data folder %s is in use by another process%s", e.Dir, process(e.PID))
+	}
 	return startError(err, new(config.Config))
 }

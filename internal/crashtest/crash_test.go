@@ -18,11 +18,23 @@ import (
 	"go.uber.org/goleak"
 
 	"tertulia/chat"
+	"tertulia/internal/services/servicetest"
 	"tertulia/internal/store"
 	"tertulia/internal/store/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(withServices{m}) }
+
+// withServices ends what the tests have started before goroutines are counted.
+type withServices struct{ tests *testing.M }
+
+func (w withServices) Run() int {
+	code := servicetest.Run(w.tests)
+	if path, _ := built(); path != "" {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+	return code
+}
 
 // The variables that make a long run, and repeat one. The seed decides when
 // the server is killed and when readers hang up; what the system does between

@@ -50,7 +50,12 @@ type event struct {
 // patience is the link's.
 func dial(ctx context.Context, addr string, room chat.RoomID, user chat.UserID, query string, patience time.Duration) (*link, event, error) {
 	u := fmt.Sprintf("ws://%s/ws/%s?user_id=%s&username=%s&%s", addr, url.PathEscape(string(room)), user, user, query)
-	conn, early, _, err := ws.Dialer{Timeout: patience}.Dial(ctx, u)
+	return dialBy(ctx, ws.Dialer{Timeout: patience}, u, patience)
+}
+
+// dialBy is dial with a URL and what goes with it.
+func dialBy(ctx context.Context, d ws.Dialer, url string, patience time.Duration) (*link, event, error) {
+	conn, early, _, err := d.Dial(ctx, url)
 	if err != nil {
 		return nil, event{}, err
 	}

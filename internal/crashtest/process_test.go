@@ -18,13 +18,25 @@ import (
 	"time"
 )
 
-// build makes the tertulia binary.
+// built is the tertulia binary, in a folder of its own.
+var built = sync.OnceValues(func() (path string, err error) {
+	dir, err := os.MkdirTemp("", "tertulia-crashtest")
+	if err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, "tertulia")
+	if out, err := exec.Command("go", "build", "-o", path, "tertulia/cmd/tertulia").CombinedOutput(); err != nil {
+		return path, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// build makes the tertulia binary, once for all tests.
 func build(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "tertulia")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "tertulia/cmd/tertulia").CombinedOutput()
+	path, err := built()
 	if err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+		t.Fatal(err)
 	}
 	return path
 }
