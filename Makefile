@@ -11,7 +11,7 @@ TEST_PACKAGES := gcc libc6-dev python3-websockets chromium curl nginx-light post
 # How long `make fuzz` looks for bad input, for each decoder.
 FUZZTIME ?= 2m
 
-# How often `make crash` kills a server.
+# How often `make crash` kills a server, a restore and a migration.
 CRASH_ROUNDS ?= 500
 
 # How long `make nemesis` makes faults.
@@ -62,9 +62,10 @@ test-packages:
 bench: build
 	@$(BIN) bench all --spawn
 
-# Servers killed while they are written to, CRASH_ROUNDS times.
+# Servers killed while they are written to, restores and migrations on their
+# way, CRASH_ROUNDS times each.
 crash:
-	TERTULIA_CRASH_ROUNDS=$(CRASH_ROUNDS) $(GO) test -count=1 -timeout 0 -v -run TestKilledServerLosesNothing ./internal/crashtest
+	TERTULIA_CRASH_ROUNDS=$(CRASH_ROUNDS) $(GO) test -count=1 -timeout 0 -v -p 1 -run '^TestKilled(ServerLosesNothing|Restore|Migration)$$' ./internal/crashtest ./internal/migrate
 
 # Faults in a cluster of three nodes, PostgreSQL and Redis while it is written
 # to, for NEMESIS_SECONDS.

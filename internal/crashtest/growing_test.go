@@ -237,7 +237,7 @@ func (w *town) seed(user chat.UserID, query string) (*link, event) {
 
 // migrate moves the data folder into a database, and is killed on the way so
 // many times at any moment.
-func (w *town) migrate(database string, kills uint64) {
+func (w *town) migrate(database string, kills int) {
 	w.t.Helper()
 	for range kills {
 		cmd := exec.Command(w.binary, "migrate", "--from", filepath.Join(w.dir, "data"))
@@ -362,7 +362,7 @@ func TestGrowingUp(t *testing.T) {
 	w.refuses("is in use by another process", "migrate", "--from", filepath.Join(w.dir, "data"), "--to", database)
 	w.server.kill()
 
-	w.migrate(database, variable(t, roundsVariable, 3))
+	w.migrate(database, 3)
 	w.refuses("was moved to PostgreSQL at", "serve", "--listen", "127.0.0.1:0", "--data-dir", filepath.Join(w.dir, "data"))
 	w.start("TERTULIA_DATABASE_URL=" + database)
 

@@ -98,7 +98,7 @@ func Run(ctx context.Context, c Config) (r Report, err error) {
 		return Report{}, err
 	}
 	defer func() { err = errors.Join(err, target.Close()) }()
-	if err := source.Leave(ctx, target.StoreID(), target.Name()); err != nil {
+	if err := leave(ctx, source, target); err != nil {
 		return Report{}, err
 	}
 	m := &move{config: c, source: source, target: target, report: Report{Name: target.Name(), Done: target.Done()}}
@@ -106,6 +106,19 @@ func Run(ctx context.Context, c Config) (r Report, err error) {
 		return m.report, err
 	}
 	return m.report, m.run(ctx)
+}
+
+// leave notes on both sides that the store is being moved. The target is first:
+// whatever interrupts this, the source is served as long as nothing was copied,
+// and the target is not from before that on.
+func leave(ctx context.Context, source *sqlite.Source, target *postgres.Import) error {
+	if err := source.MayLeave(ctx, target.StoreID()); err != nil {
+		return err
+	}
+	if err := target.Begin(ctx); err != nil {
+		return err
+	}
+	return source.Leave(ctx, target.StoreID(), target.Name())
 }
 
 // Undo lets a data folder that was moved be served again. Because what it was
@@ -144,9 +157,6 @@ func (m *move) count(ctx context.Context) error {
 
 func (m *move) run(ctx context.Context) error {
 	began := time.Now()
-	if err := m.target.Begin(ctx); err != nil {
-		return err
-	}
 	for _, t := range dump.Tables {
 		if err := m.copy(ctx, t); err != nil {
 			return err

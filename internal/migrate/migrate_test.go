@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,26 +147,67 @@ func lastWithNonce(t *testing.T, s store.Store) (e chat.Event, newest int64) {
 // neither store opens; in the end nothing is missing, and nothing there twice.
 func TestKilledMigration(t *testing.T) {
 	rnd := random(t)
+	for kills := 0; kills < leastKills(t); {
+		kills += killedMigration(t, rnd)
+	}
+}
+
+// leastKills is for how many kills migrations are begun anew.
+func leastKills(t *testing.T) int {
+	n, err := strconv.Atoi(cmp.Or(os.Getenv("TERTULIA_CRASH_ROUNDS"), "3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// killedMigration is one migration that is killed up to six times.
+func killedMigration(t *testing.T, rnd *rand.Rand) (kills int) {
 	first, dir := twoFolders(t, rnd, 200)
 	original, url := openEmbedded(t, first), servicetest.Database(t)
-	kills := 0
-	for killedChild(t, dir, url, 1+rnd.IntN(12), time.Duration(rnd.IntN(3000))*time.Microsecond) {
-		kills++
-		if _, err := postgres.Open(t.Context(), postgres.Config{URL: url}); !is[*postgres.ImportingError](err) {
-			t.Fatalf("postgres.Open after kill %d = %v, want an *ImportingError", kills, err)
-		}
-		if _, err := sqlite.Open(t.Context(), sqlite.Config{Dir: dir}); !is[*sqlite.MovedError](err) {
-			t.Fatalf("sqlite.Open after kill %d = %v, want a *MovedError", kills, err)
+	for lines := 0; killedChild(t, dir, url, lines, time.Duration(rnd.IntN(3000))*time.Microsecond); lines = rnd.IntN(13) {
+		if kills++; !wantClosed(t, dir, url) && lines > 0 {
+			t.Fatalf("after kill %d, and %d batches, both stores open", kills, lines)
 		}
 		if kills == 6 {
 			mustRun(t, Config{From: dir, To: postgres.Config{URL: url}})
 			break
 		}
 	}
-	if kills < 3 {
-		t.Errorf("the process was killed %d times, want more", kills)
+	moved := openPostgres(t, url)
+	storetest.Same(t, moved, original, users, tokens)
+	if err := errors.Join(moved.Close(), original.Close()); err != nil {
+		t.Fatal(err)
 	}
-	storetest.Same(t, openPostgres(t, url), original, users, tokens)
+	return kills
+}
+
+// wantClosed reports that neither store opens. If the target does, then so must
+// the source.
+func wantClosed(t *testing.T, dir, url string) bool {
+	t.Helper()
+	target, err := postgres.Open(t.Context(), postgres.Config{URL: url})
+	if err != nil && !is[*postgres.ImportingError](err) {
+		t.Fatalf("postgres.Open after a kill = %v, want an *ImportingError", err)
+	}
+	source, from := sqlite.Open(t.Context(), sqlite.Config{Dir: dir})
+	if from != nil && !is[*sqlite.MovedError](from) {
+		t.Fatalf("sqlite.Open after a kill = %v, want a *MovedError", from)
+	}
+	if err == nil {
+		if err := target.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if from == nil {
+		if err := source.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err == nil && from != nil {
+		t.Fatalf("the target opens, and the source does not: %v", from)
+	}
+	return err != nil && from != nil
 }
 
 // killedChild lets a process migrate until it has said so many lines and for a
@@ -337,6 +381,70 @@ func TestOneMigrationAtATime(t *testing.T) {
 	}})
 	if !tried {
 		t.Error("there was no progress")
+	}
+}
+
+// A migration that ends between its two notes leaves a source that is served on,
+// and goes on with what that has become.
+func TestMigrationBegunOnly(t *testing.T) {
+	dir, url := filled(t, random(t), 10), servicetest.Database(t)
+	source, err := sqlite.OpenSource(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin, err := source.Origin(t.Context())
+	if err := errors.Join(err, source.Close()); err != nil {
+		t.Fatal(err)
+	}
+	target, err := postgres.OpenImport(t.Context(), postgres.Config{URL: url}, origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(target.Begin(t.Context()), target.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := postgres.Open(t.Context(), postgres.Config{URL: url}); !is[*postgres.ImportingError](err) {
+		t.Errorf("postgres.Open = %v, want an *ImportingError", err)
+	}
+	s := openEmbedded(t, dir)
+	results, err := s.Append(t.Context(), []store.Append{{Room: "later", Kind: chat.KindMessage, Body: chat.MessageBody("more"), MayCreate: true}})
+	if err := errors.Join(err, results[0].Err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, Config{From: dir, To: postgres.Config{URL: url}})
+	if room, err := openPostgres(t, url).Room(t.Context(), "later"); err != nil || room.Head != 1 {
+		t.Errorf("Room = %+v, %v, want one event", room, err)
+	}
+}
+
+// A node that was started on the target and is not connected just then is kept
+// out from the beginning on, and for good: what it knows is of another store.
+func TestNodeIsKeptOut(t *testing.T) {
+	dir, url := filled(t, random(t), 10), servicetest.Database(t)
+	node := openPostgres(t, url)
+	says := func(want string) {
+		t.Helper()
+		_, err := node.Append(t.Context(), []store.Append{{Room: "intruder", Kind: chat.KindMessage, Nonce: "n", Body: chat.MessageBody("me too"), MayCreate: true}})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Append of the node = %v, want %q", err, want)
+		}
+		if _, err := node.Room(t.Context(), "general"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Room of the node = %v, want %q", err, want)
+		}
+	}
+	tried := false
+	mustRun(t, Config{From: dir, To: postgres.Config{URL: url}, Progress: func(Progress) {
+		if !tried {
+			tried = true
+			says("a migration into the schema tertulia has not ended")
+		}
+	}})
+	if !tried {
+		t.Error("there was no progress")
+	}
+	says("is another one than when this node was started; restart the node")
+	if room, err := openPostgres(t, url).Room(t.Context(), "intruder"); err != nil || room.Exists {
+		t.Errorf("Room = %+v, %v, want none", room, err)
 	}
 }
 

@@ -65,7 +65,29 @@ func (d *dialer) check(ctx context.Context, conn *pgx.Conn) error {
 	if weak := s.weak(); len(weak) > 0 && !d.config.AllowWeakDurability {
 		return &DurabilityError{Weak: weak}
 	}
-	return d.follow(s)
+	if err := d.follow(s); err != nil || d.epoch == "" {
+		return err
+	}
+	return d.checkStore(ctx, conn)
+}
+
+// checkStore refuses a store that is being filled from another one, and one
+// that was since this node has opened it: what the node knows is of a store that
+// is no more.
+func (d *dialer) checkStore(ctx context.Context, conn *pgx.Conn) error {
+	var epoch string
+	var importing bool
+	err := conn.QueryRow(ctx, `SELECT coalesce(max(value) FILTER (WHERE key = 'epoch'), ''), count(*) FILTER (WHERE key = $1) > 0
+		FROM `+pgx.Identifier{d.config.Schema, "meta"}.Sanitize(), importingKey).Scan(&epoch, &importing)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look whether the store is still the one that was opened: %w", err)
+	case importing:
+		return &ImportingError{Schema: d.config.Schema}
+	case epoch != d.epoch:
+		return fmt.Errorf("the store in the schema %s is another one than when this node was started; restart the node", d.config.Schema)
+	}
+	return nil
 }
 
 func set(ctx context.Context, conn *pgx.Conn) error {

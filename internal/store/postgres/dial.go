@@ -35,6 +35,7 @@ var errNoCancel = errors.New("statements that write are not cancelled")
 type dialer struct {
 	config Config
 	base   *pgx.ConnConfig
+	epoch  string // of the store that each connection must find; empty: of any. Set before a second goroutine dials.
 
 	mu     sync.Mutex
 	server server // guarded by mu: the one seen last, on its highest timeline

@@ -58,11 +58,10 @@ type Import struct {
 	state   importState
 }
 
-// OpenImport makes the tables if there are none, and looks whether they are
-// free for what comes from another store: empty, or filled from the same one
-// by an import that was interrupted. It keeps a second import out, and writes
-// nothing else. The caller calls Close. Errors are [*OccupiedError] and those
-// of [Open] but for [*ImportingError].
+// OpenImport makes the tables if there are none, and keeps a second import into
+// them out. It writes nothing else. The caller calls Close. Errors are
+// [*OccupiedError] if another import is running, or one from another store was
+// begun, and those of [Open] but for [*ImportingError].
 func OpenImport(ctx context.Context, c Config, from dump.Origin) (_ *Import, err error) {
 	c = c.withDefaults()
 	d, err := newDialer(c)
@@ -116,7 +115,7 @@ func (im *Import) lock(ctx context.Context) error {
 	return wrap(err, "lock the schema "+im.schema.name)
 }
 
-// look reads how far an import has come, and what stands against one.
+// look reads how far an import has come.
 func (im *Import) look(ctx context.Context) error {
 	meta := im.schema.table("meta")
 	var underWay, done string
@@ -136,14 +135,41 @@ func (im *Import) look(ctx context.Context) error {
 	case underWay != "":
 		return &OccupiedError{Schema: im.schema.name, What: "a migration from another data folder was begun"}
 	}
-	return im.wantEmpty(ctx)
+	return nil
+}
+
+// Begin notes that the import is under way, so that [Open] refuses the store
+// until Finish, and takes over the other store's epoch. It is [*OccupiedError]
+// if there are rows, or nodes that could make some.
+//
+// While it looks for nodes no other can connect, because each reads meta then:
+// see [dialer.checkStore]. Later ones find that the import is under way.
+func (im *Import) Begin(ctx context.Context) error {
+	if im.state != importNew {
+		return nil
+	}
+	meta := im.schema.table("meta")
+	err := pgx.BeginFunc(ctx, im.schema.conn, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `LOCK TABLE `+meta)
+		if err == nil {
+			err = im.wantEmpty(ctx, tx)
+		}
+		if err == nil {
+			_, err = tx.Exec(ctx, `UPDATE `+meta+` SET value = $1 WHERE key = 'epoch'`, im.from.Epoch)
+		}
+		if err == nil {
+			_, err = tx.Exec(ctx, `INSERT INTO `+meta+` (key, value) VALUES ($1, $2)`, importingKey, im.from.StoreID)
+		}
+		return err
+	})
+	return wrap(err, "begin the import")
 }
 
 // wantEmpty returns an error if there are rows, or nodes that could make some.
-func (im *Import) wantEmpty(ctx context.Context) error {
+func (im *Import) wantEmpty(ctx context.Context, tx pgx.Tx) error {
 	for _, t := range dump.Tables {
 		var rows bool
-		if err := im.schema.conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM `+im.schema.table(t.Name)+`)`).Scan(&rows); err != nil {
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM `+im.schema.table(t.Name)+`)`).Scan(&rows); err != nil {
 			return wrap(err, "look whether "+t.Name+" is empty")
 		}
 		if rows {
@@ -151,29 +177,12 @@ func (im *Import) wantEmpty(ctx context.Context) error {
 		}
 	}
 	var nodes int
-	err := im.schema.conn.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity
+	err := tx.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity
 		WHERE datname = current_database() AND application_name = current_setting('application_name') AND pid <> pg_backend_pid()`).Scan(&nodes)
 	if err == nil && nodes > 0 {
 		return &OccupiedError{Schema: im.schema.name, What: "a node is connected to it"}
 	}
 	return wrap(err, "look for nodes")
-}
-
-// Begin notes that the import is under way, so that [Open] refuses the store
-// until Finish, and takes over the other store's epoch.
-func (im *Import) Begin(ctx context.Context) error {
-	if im.state != importNew {
-		return nil
-	}
-	meta := im.schema.table("meta")
-	err := pgx.BeginFunc(ctx, im.schema.conn, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE `+meta+` SET value = $1 WHERE key = 'epoch'`, im.from.Epoch)
-		if err == nil {
-			_, err = tx.Exec(ctx, `INSERT INTO `+meta+` (key, value) VALUES ($1, $2)`, importingKey, im.from.StoreID)
-		}
-		return err
-	})
-	return wrap(err, "begin the import")
 }
 
 // Count is how many rows a table has.

@@ -110,6 +110,7 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	if s.meta.filled != "" {
 		return nil, &ImportingError{Schema: c.Schema}
 	}
+	d.epoch = s.meta.epoch
 	if s.readers, err = d.pool(ctx, c.Connections); err != nil {
 		return nil, err
 	}

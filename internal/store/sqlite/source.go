@@ -82,22 +82,28 @@ func (s *Source) Origin(ctx context.Context) (o dump.Origin, err error) {
 	return o, nil
 }
 
+// MayLeave is [*MovedError] if the store was moved to another one than that with
+// this id, or is being moved there.
+func (s *Source) MayLeave(ctx context.Context, storeID string) error {
+	var to, name string
+	err := s.db.QueryRowContext(ctx, `SELECT m.value, n.value FROM meta m, meta n WHERE m.key = ? AND n.key = ?`, movedToKey, movedNameKey).Scan(&to, &name)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("read where %s is moved to: %w", s.dir, err)
+	}
+	if to != "" && to != storeID {
+		return &MovedError{Dir: s.dir, To: name}
+	}
+	return nil
+}
+
 // Leave notes that the store is being moved to another one, so that [Open]
-// refuses it from now on. It is [*MovedError] if that is a third one.
+// refuses it from now on. Errors are those of MayLeave.
 func (s *Source) Leave(ctx context.Context, storeID, name string) error {
 	_, err := s.db.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES (?, ?), (?, ?) ON CONFLICT DO NOTHING`, movedToKey, storeID, movedNameKey, name)
 	if err != nil {
 		return fmt.Errorf("note in %s where it is moved to: %w", s.dir, err)
 	}
-	var to string
-	err = s.db.QueryRowContext(ctx, `SELECT m.value, n.value FROM meta m, meta n WHERE m.key = ? AND n.key = ?`, movedToKey, movedNameKey).Scan(&to, &name)
-	if err != nil {
-		return fmt.Errorf("read where %s is moved to: %w", s.dir, err)
-	}
-	if to != storeID {
-		return &MovedError{Dir: s.dir, To: name}
-	}
-	return nil
+	return s.MayLeave(ctx, storeID)
 }
 
 // Return undoes Leave. Because the other store may have grown meanwhile, what
