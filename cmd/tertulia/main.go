@@ -86,6 +86,7 @@ func newParser(io IO, exited func()) (*kong.Kong, *commands, error) {
 		Serve:   ServeCmd{configFlags: newConfigFlags()},
 		Backup:  BackupCmd{configFlags: newConfigFlags("data_dir")},
 		Restore: RestoreCmd{configFlags: newConfigFlags("data_dir")},
+		Migrate: MigrateCmd{configFlags: newConfigFlags("database.url", "database.schema", "database.allow_weak_durability")},
 		Config:  ConfigCmd{Show: ConfigShowCmd{configFlags: newConfigFlags()}},
 		Token: TokenCmd{
 			Create:  TokenCreateCmd{configFlags: newConfigFlags("auth.issuer", "auth.audience", "auth.max_lifetime")},

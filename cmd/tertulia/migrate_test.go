@@ -2,16 +2,19 @@ package main
 
 import (
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"tertulia/internal/services/servicetest"
+	"tertulia/internal/store/postgres"
 )
 
 // migrated runs tertulia migrate and looks that it shows no password.
-func migrated(t *testing.T, database string, args ...string) (code exitCode, stdout, stderr string) {
+func migrated(t *testing.T, env []string, database string, args ...string) (code exitCode, stdout, stderr string) {
 	t.Helper()
-	code, stdout, stderr = tertulia(t.Context(), nil, append([]string{"migrate"}, args...)...)
+	code, stdout, stderr = tertulia(t.Context(), env, append([]string{"migrate"}, args...)...)
 	u, err := url.Parse(database)
 	if err != nil {
 		t.Fatal(err)
@@ -24,28 +27,51 @@ func migrated(t *testing.T, database string, args ...string) (code exitCode, std
 
 func TestMigrate(t *testing.T) {
 	dir, database := dataFolder(t), servicetest.Database(t)
-	t.Setenv("TERTULIA_DATABASE_URL", database)
-	code, stdout, stderr := migrated(t, database, "--from", dir)
+	file := filepath.Join(t.TempDir(), "url")
+	if err := os.WriteFile(file, []byte(database+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := migrated(t, []string{"TERTULIA_DATABASE_URL_FILE=" + file}, database, "--from", dir)
 	if code != exitOK || !strings.HasPrefix(stdout, "1 rooms, 3 events moved to PostgreSQL at 127.0.0.1:") ||
 		!strings.Contains(stderr, "copied 3 of 3 rows of events\n") || !strings.Contains(stderr, "checked 3 of 3 rows of events\n") {
 		t.Fatalf("migrate = %d, %q, %q, want 0 and what was moved", code, stdout, stderr)
 	}
-	code, stdout, stderr = migrated(t, database, "--from", dir, "--to", database)
+	code, stdout, stderr = migrated(t, nil, database, "--from", dir, "--to", database)
 	if code != exitOK || !strings.Contains(stdout, " was moved before: 1 rooms, 3 events ") || stderr != "" {
 		t.Errorf("migrate again = %d, %q, %q, want 0", code, stdout, stderr)
 	}
-	t.Setenv("TERTULIA_DATABASE_URL", "")
 	code, _, stderr = tertulia(t.Context(), nil, "serve", "--listen", "127.0.0.1:0", "--data-dir", dir)
 	if code != exitFailure || !strings.Contains(stderr, "was moved to PostgreSQL at ") || !strings.Contains(stderr, "\nhint: serve that one, or take the folder back with: tertulia migrate --from "+dir+" --undo") {
 		t.Errorf("serve = %d, %q, want 1 and what to do", code, stderr)
 	}
-	code, stdout, stderr = migrated(t, database, "--from", dir, "--undo")
+	code, stdout, stderr = migrated(t, nil, database, "--from", dir, "--undo")
 	if code != exitOK || stdout != dir+" may be served again\n" || stderr != "" {
 		t.Errorf("migrate --undo = %d, %q, %q, want 0", code, stdout, stderr)
 	}
-	code, stdout, stderr = migrated(t, database, "--from", dir, "--to", database)
+	code, stdout, stderr = migrated(t, nil, database, "--from", dir, "--to", database)
 	if code != exitFailure || stdout != "" || !strings.Contains(stderr, "is not free for this migration") || !strings.Contains(stderr, "\nhint: ") {
 		t.Errorf("migrate into what is full = %d, %q, %q, want 1 and a hint", code, stdout, stderr)
+	}
+}
+
+// The schema is named as for serve, and by nothing in the URL.
+func TestMigrateToASchema(t *testing.T) {
+	dir, database := dataFolder(t), servicetest.Database(t)
+	code, stdout, stderr := migrated(t, nil, database, "--from", dir, "--to", database+"&search_path=town")
+	if code != exitFailure || stdout != "" || !strings.Contains(stderr, "search_path") || !strings.Contains(stderr, "database.schema") {
+		t.Errorf("migrate by search_path = %d, %q, %q, want 1 and database.schema", code, stdout, stderr)
+	}
+	code, stdout, stderr = migrated(t, []string{"TERTULIA_DATABASE_SCHEMA=town"}, database, "--from", dir, "--to", database)
+	if code != exitOK || !strings.Contains(stdout, ", schema town: ") {
+		t.Fatalf("migrate = %d, %q, %q, want 0 and the schema", code, stdout, stderr)
+	}
+	s, err := postgres.Open(t.Context(), postgres.Config{URL: database, Schema: "town"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if room, err := s.Room(t.Context(), "1"); err != nil || room.Head != 3 {
+		t.Errorf("Room = %+v, %v, want three events", room, err)
 	}
 }
 
@@ -64,7 +90,7 @@ func TestMigrateRefuses(t *testing.T) {
 		{"no server", []string{"--from", dir, "--to", nowhere}, exitUnreachable, "cannot reach the database"},
 		{"another URL", []string{"--from", dir, "--to", "https://user:secret-word@example.org"}, exitFailure, "read the database's URL"},
 	} {
-		code, stdout, stderr := migrated(t, nowhere, test.args...)
+		code, stdout, stderr := migrated(t, nil, nowhere, test.args...)
 		if code != test.code || stdout != "" || !strings.Contains(stderr, test.says) {
 			t.Errorf("%s: %d with %q, %q, want %d and %q", test.name, code, stdout, stderr, test.code, test.says)
 		}

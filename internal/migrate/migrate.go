@@ -121,9 +121,9 @@ func leave(ctx context.Context, source *sqlite.Source, target *postgres.Import) 
 	return source.Leave(ctx, target.StoreID(), target.Name())
 }
 
-// Undo lets a data folder that was moved be served again. Because what it was
-// moved to may have grown meanwhile, its rooms begin a new epoch. Errors are
-// those of [sqlite.OpenSource], and [sqlite.ErrNotMoved].
+// Undo lets a data folder that was moved be served again. If it had come to its
+// end its rooms begin a new epoch, because what it was moved to may have grown
+// meanwhile. Errors are those of [sqlite.OpenSource], and [sqlite.ErrNotMoved].
 func Undo(ctx context.Context, dir string) (err error) {
 	source, err := sqlite.OpenSource(ctx, dir)
 	if err != nil {
@@ -169,6 +169,9 @@ func (m *move) run(ctx context.Context) error {
 		}
 	}
 	m.report.Verify = time.Since(began) - m.report.Copying
+	if err := m.source.Arrive(ctx); err != nil {
+		return err
+	}
 	return m.target.Finish(ctx)
 }
 

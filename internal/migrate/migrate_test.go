@@ -347,24 +347,43 @@ func TestMigrationRefuses(t *testing.T) {
 }
 
 // A migration that is given up leaves a data folder that is served again, and
-// a target that takes no second half.
+// a target that takes no second half. Clients keep their cursors unless the
+// target may have been served.
 func TestUndo(t *testing.T) {
 	first, dir := twoFolders(t, random(t), 10)
 	before, url := openEmbedded(t, first), servicetest.Database(t)
+	returned := func() (epoch string) {
+		t.Helper()
+		if err := Undo(t.Context(), dir); err != nil {
+			t.Fatalf("Undo: %v", err)
+		}
+		s := openEmbedded(t, dir)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return s.Epoch()
+	}
 	stopAt(t, dir, url)
-	if err := Undo(t.Context(), dir); err != nil {
-		t.Fatalf("Undo: %v", err)
-	}
-	s := openEmbedded(t, dir)
-	if s.Epoch() == before.Epoch() {
-		t.Errorf("the epoch is still %s", s.Epoch())
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
+	if epoch := returned(); epoch != before.Epoch() {
+		t.Errorf("the epoch is %s, want %s, because nobody was served elsewhere", epoch, before.Epoch())
 	}
 	if _, err := Run(t.Context(), Config{From: dir, To: postgres.Config{URL: url}}); !is[*postgres.OccupiedError](err) {
 		t.Errorf("Run into what is left of the first = %v, want a *postgres.OccupiedError", err)
 	}
+	mustRun(t, Config{From: dir, To: postgres.Config{URL: url, Schema: "second"}})
+	if epoch := returned(); epoch == before.Epoch() {
+		t.Errorf("the epoch is still %s", epoch)
+	}
+}
+
+// A target that is lost before everything was there is made anew.
+func TestMigrationBeginsAgain(t *testing.T) {
+	first, dir := twoFolders(t, random(t), 10)
+	original, url := openEmbedded(t, first), servicetest.Database(t)
+	stopAt(t, dir, url)
+	execute(t, url, `DROP SCHEMA tertulia CASCADE`)
+	mustRun(t, Config{From: dir, To: postgres.Config{URL: url}})
+	storetest.Same(t, openPostgres(t, url), original, users, tokens)
 }
 
 // A second process keeps out while one is under way.

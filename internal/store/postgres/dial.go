@@ -46,6 +46,9 @@ func newDialer(c Config) (*dialer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the database's URL: %w", err) // pgx leaves the password out
 	}
+	if path := base.RuntimeParams["search_path"]; path != "" && path != c.Schema {
+		return nil, fmt.Errorf("the database's URL has search_path=%s, and the tables are in the schema %s: name it by database.schema, and leave search_path out", path, c.Schema)
+	}
 	if base.ConnectTimeout == 0 {
 		base.ConnectTimeout = connectLimit
 	}

@@ -190,28 +190,43 @@ func makeAnother(ctx context.Context, path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return beginLife(ctx, db)
+	return changeMeta(ctx, db, anotherLife())
 }
 
-// beginLife makes a database another one: with another name, a new epoch for
-// all logs, and ids far above those that were given. It may grow here.
-func beginLife(ctx context.Context, db *sql.DB) error {
+// metaChange is a statement that changes what a database is.
+type metaChange struct {
+	sql  string
+	args []any
+}
+
+// anotherName makes a database one that was not moved, and that nothing which
+// was copied from it belongs to any more.
+func anotherName() []metaChange {
+	return []metaChange{
+		{`UPDATE meta SET value = ? WHERE key = 'store_id'`, []any{randomName(16)}},
+		{`DELETE FROM meta WHERE key IN (?, ?, ?)`, []any{movedToKey, movedNameKey, movedWholeKey}},
+	}
+}
+
+// anotherLife also begins a new epoch for all logs, with ids far above those
+// that were given.
+func anotherLife() []metaChange {
+	return append(anotherName(),
+		metaChange{`UPDATE rooms SET epoch = NULL WHERE epoch IS NOT NULL`, nil},
+		metaChange{`UPDATE meta SET value = ? WHERE key = 'epoch'`, []any{randomName(8)}},
+		metaChange{`UPDATE meta SET value = value + ? WHERE key = 'next_id'`, []any{int64(lostIDs)}},
+	)
+}
+
+// changeMeta makes all changes or, if there is an error, none.
+func changeMeta(ctx context.Context, db *sql.DB, changes []metaChange) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() // does nothing after the commit
-	for _, change := range []struct {
-		sql  string
-		args []any
-	}{
-		{`UPDATE rooms SET epoch = NULL WHERE epoch IS NOT NULL`, nil},
-		{`UPDATE meta SET value = ? WHERE key = 'epoch'`, []any{randomName(8)}},
-		{`UPDATE meta SET value = ? WHERE key = 'store_id'`, []any{randomName(16)}},
-		{`UPDATE meta SET value = value + ? WHERE key = 'next_id'`, []any{int64(lostIDs)}},
-		{`DELETE FROM meta WHERE key IN (?, ?)`, []any{movedToKey, movedNameKey}},
-	} {
-		if _, err := tx.ExecContext(ctx, change.sql, change.args...); err != nil {
+	for _, c := range changes {
+		if _, err := tx.ExecContext(ctx, c.sql, c.args...); err != nil {
 			return err
 		}
 	}

@@ -25,11 +25,12 @@ func (e *MovedError) Error() string {
 	return fmt.Sprintf("the data folder %s was moved to %s", e.Dir, e.To)
 }
 
-// What meta has of a store that was moved: the id of the other store, and its
-// name for people.
+// What meta has of a store that was moved: the id of the other store, its name
+// for people, and whether everything is there, so that it may be served there.
 const (
-	movedToKey   = "moved_to"
-	movedNameKey = "moved_name"
+	movedToKey    = "moved_to"
+	movedNameKey  = "moved_name"
+	movedWholeKey = "moved_whole"
 )
 
 // ErrNotMoved says that a store is at home, so that there is no way back.
@@ -82,13 +83,14 @@ func (s *Source) Origin(ctx context.Context) (o dump.Origin, err error) {
 	return o, nil
 }
 
-// MayLeave is [*MovedError] if the store was moved to another one than that with
-// this id, or is being moved there.
+// MayLeave is [*MovedError] if the store has arrived in another one than that
+// with this id.
 func (s *Source) MayLeave(ctx context.Context, storeID string) error {
 	var to, name string
-	err := s.db.QueryRowContext(ctx, `SELECT m.value, n.value FROM meta m, meta n WHERE m.key = ? AND n.key = ?`, movedToKey, movedNameKey).Scan(&to, &name)
+	err := s.db.QueryRowContext(ctx, `SELECT m.value, n.value FROM meta m, meta n, meta w WHERE m.key = ? AND n.key = ? AND w.key = ?`,
+		movedToKey, movedNameKey, movedWholeKey).Scan(&to, &name)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("read where %s is moved to: %w", s.dir, err)
+		return fmt.Errorf("read where %s was moved to: %w", s.dir, err)
 	}
 	if to != "" && to != storeID {
 		return &MovedError{Dir: s.dir, To: name}
@@ -99,27 +101,46 @@ func (s *Source) MayLeave(ctx context.Context, storeID string) error {
 // Leave notes that the store is being moved to another one, so that [Open]
 // refuses it from now on. Errors are those of MayLeave.
 func (s *Source) Leave(ctx context.Context, storeID, name string) error {
-	_, err := s.db.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES (?, ?), (?, ?) ON CONFLICT DO NOTHING`, movedToKey, storeID, movedNameKey, name)
-	if err != nil {
-		return fmt.Errorf("note in %s where it is moved to: %w", s.dir, err)
+	if err := s.MayLeave(ctx, storeID); err != nil {
+		return err
 	}
-	return s.MayLeave(ctx, storeID)
+	return s.note(ctx, `INSERT INTO meta (key, value) VALUES (?, ?), (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`,
+		movedToKey, storeID, movedNameKey, name)
 }
 
-// Return undoes Leave. Because the other store may have grown meanwhile, what
-// is here begins another life: see [Restore]. It is ErrNotMoved, and nothing
-// is changed, if there is nothing to undo.
+// Arrive notes that everything is in the other store. It comes before that one
+// may be served.
+func (s *Source) Arrive(ctx context.Context) error {
+	return s.note(ctx, `INSERT INTO meta (key, value) VALUES (?, 1) ON CONFLICT DO NOTHING`, movedWholeKey)
+}
+
+func (s *Source) note(ctx context.Context, sql string, args ...any) error {
+	if _, err := s.db.ExecContext(ctx, sql, args...); err != nil {
+		return fmt.Errorf("note in %s where it is moved to: %w", s.dir, err)
+	}
+	return nil
+}
+
+// Return undoes Leave. After Arrive the other store may have grown meanwhile,
+// and what is here begins another life: see [Restore]. Otherwise the logs go on
+// as they are, and what is there of them is no part of this store any more. It is
+// ErrNotMoved, and nothing is changed, if there is nothing to undo.
 func (s *Source) Return(ctx context.Context) error {
-	var moved bool
-	err := s.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM meta WHERE key = ?)`, movedToKey).Scan(&moved)
+	var moved, whole bool
+	err := s.db.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE key = ?) > 0, count(*) FILTER (WHERE key = ?) > 0 FROM meta`, movedToKey, movedWholeKey).
+		Scan(&moved, &whole)
 	if err != nil {
-		return fmt.Errorf("read where %s is moved to: %w", s.dir, err)
+		return fmt.Errorf("read where %s was moved to: %w", s.dir, err)
 	}
 	if !moved {
 		return ErrNotMoved
 	}
-	if err := beginLife(ctx, s.db); err != nil {
-		return fmt.Errorf("begin a new epoch in %s: %w", s.dir, err)
+	changes := anotherName
+	if whole {
+		changes = anotherLife
+	}
+	if err := changeMeta(ctx, s.db, changes()); err != nil {
+		return fmt.Errorf("take %s back: %w", s.dir, err)
 	}
 	return nil
 }

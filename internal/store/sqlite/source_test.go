@@ -83,10 +83,13 @@ func TestLeaveAndReturn(t *testing.T) {
 	if err := source.Return(t.Context()); !errors.Is(err, ErrNotMoved) {
 		t.Errorf("Return of what is at home = %v, want ErrNotMoved", err)
 	}
-	for range 2 {
-		if err := source.Leave(t.Context(), "there", "a place"); err != nil {
+	for _, to := range []string{"there", "elsewhere", "there"} { // nothing has arrived yet
+		if err := source.Leave(t.Context(), to, "a place"); err != nil {
 			t.Fatalf("Leave: %v", err)
 		}
+	}
+	if err := source.Arrive(t.Context()); err != nil {
+		t.Fatalf("Arrive: %v", err)
 	}
 	if err := source.Leave(t.Context(), "elsewhere", "another place"); !is[*MovedError](err) {
 		t.Errorf("Leave to another store = %v, want a *MovedError", err)
@@ -103,6 +106,25 @@ func TestLeaveAndReturn(t *testing.T) {
 	after, err := source.Origin(t.Context())
 	if err != nil || after.Epoch == before.Epoch || after.StoreID == before.StoreID || after.NextID <= before.NextID {
 		t.Errorf("Origin = %+v, %v, want another life than %+v", after, err, before)
+	}
+	closeSource(t, source)
+	wantLog(t, openStore(t, s.dir), "general", 1)
+}
+
+// A store that has not arrived goes on where it was, with the cursors that its
+// clients have. What was copied of it is not taken for a part of it again.
+func TestReturnBeforeArriving(t *testing.T) {
+	s := openAt(t, t.TempDir())
+	mustAppend(t, s, post("general", "a", "one"))
+	closeStore(t, s)
+	source := openSource(t, s.dir)
+	before, err := source.Origin(t.Context())
+	if err := errors.Join(err, source.Leave(t.Context(), "there", "a place"), source.Return(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	after, err := source.Origin(t.Context())
+	if err != nil || after.Epoch != before.Epoch || after.NextID != before.NextID || after.StoreID == before.StoreID {
+		t.Errorf("Origin = %+v, %v, want %+v but for the id", after, err, before)
 	}
 	closeSource(t, source)
 	wantLog(t, openStore(t, s.dir), "general", 1)
