@@ -52,6 +52,17 @@
 // the same order and with the same nonces. A post that the Store does not have
 // yet is not sent.
 //
+// # Credentials
+//
+// With [WithToken] the token source is asked before each connection, and again one
+// to two minutes before the credential of a connection ends; in the last half of
+// it, if it lives for less than four. The new token goes over the connection,
+// which loses nothing by it. [Session.ExpiresAt] is when the present one ends, and
+// [Renewal] tells of each attempt. One that fails, because the source or the
+// server refuses, is tried again after 1 to 21 s while the connection goes on
+// with what it has; if nothing helps it is closed with 4003, and comes back as
+// any other.
+//
 // # Coming back
 //
 // A lost connection is tried again with full jitter: uniformly from 0 to

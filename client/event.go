@@ -16,7 +16,7 @@ import (
 // [Malformed].
 //
 // Passing: [Typing], [Receipt], [PresenceChanged], [Unread], [RoomChanged],
-// [ConnectionState] and [ServerError].
+// [ConnectionState], [Renewal] and [ServerError].
 type Event interface{ event() }
 
 // Stored is what all durable events have. It moves the reader's cursor.
@@ -220,6 +220,17 @@ type ServerError struct {
 	Err  *chat.Error
 }
 
+// Renewal is the end of an attempt to replace the credential of the connection
+// before it ends ([WithToken]).
+type Renewal struct {
+	// ExpiresAt is when the credential ends now.
+	ExpiresAt time.Time
+	// Err is why it was not replaced: what the token source returned, or the
+	// [*chat.Error] of the server; nil if it was. The connection goes on, and
+	// another attempt follows.
+	Err error
+}
+
 func (Message) event()         {}
 func (MessageEdited) event()   {}
 func (MessageDeleted) event()  {}
@@ -238,6 +249,7 @@ func (PresenceChanged) event() {}
 func (Unread) event()          {}
 func (RoomChanged) event()     {}
 func (ConnectionState) event() {}
+func (Renewal) event()         {}
 func (ServerError) event()     {}
 
 // Durable is an event of a room's log.

@@ -56,7 +56,8 @@ type sentFrame struct {
 	sent Sent
 }
 
-// okFrame answers edit and delete with sent, read and delivered with mark.
+// okFrame answers edit and delete with sent, read and delivered with mark, auth
+// with expiresAt.
 type okFrame struct {
 	answerFrame
 	sent      Sent

@@ -10,8 +10,9 @@ import (
 )
 
 // run owns the client's goroutines: itself, which writes and keeps the time,
-// one link at a time, which connects and reads, and the keeper. It returns when
-// the client has ended and they are joined.
+// one link at a time, which connects and reads, beside it a call of the token
+// source, and the keeper. It returns when the client has ended and they are
+// joined.
 func (c *Client) run(ctx context.Context) {
 	defer close(c.ended)
 	ctx, cancel := context.WithCancel(ctx)
@@ -20,20 +21,21 @@ func (c *Client) run(ctx context.Context) {
 	if c.keeper != nil {
 		joined.Go(c.keeper.run)
 	}
-	link := make(chan struct{}) // closed when the last link has returned
-	close(link)
+	var l *link
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		w, sock, next := c.work()
 		if w.closed {
-			c.finish(cancel, sock, link, &joined)
+			c.finish(cancel, sock, l, &joined)
 			return
 		}
 		if w.dial {
-			<-link // it has reported its loss and is about to return
-			link = make(chan struct{})
-			go c.link(ctx, w.number, link)
+			l.join() // it has reported its loss and is about to return
+			l = c.newLink(ctx, w.number)
+		}
+		if w.renew {
+			l.renewals.Go(func() { c.renew(l.ctx) })
 		}
 		if len(w.frames) > 0 {
 			c.write(ctx, sock, w.frames)
@@ -70,7 +72,7 @@ func (c *Client) work() (w work, sock *socket, next time.Duration) {
 func (c *Client) write(ctx context.Context, sock *socket, frames []outFrame) {
 	if c.opt.trace != nil {
 		for _, f := range frames {
-			if f.op == websocket.Text {
+			if f.op == websocket.Text && !f.secret {
 				c.opt.trace(Posted, f.payload)
 			}
 		}
@@ -83,12 +85,12 @@ func (c *Client) write(ctx context.Context, sock *socket, frames []outFrame) {
 }
 
 // finish ends the connection politely, saves the state and waits for all.
-func (c *Client) finish(cancel func(), sock *socket, link <-chan struct{}, joined *sync.WaitGroup) {
+func (c *Client) finish(cancel func(), sock *socket, l *link, joined *sync.WaitGroup) {
 	cancel()
 	if sock != nil {
 		sock.sendClose(websocket.CodeNormal)
 	}
-	<-link
+	l.join()
 	close(c.stopping)
 	joined.Wait()
 	if c.keeper != nil {
@@ -96,9 +98,35 @@ func (c *Client) finish(cancel func(), sock *socket, link <-chan struct{}, joine
 	}
 }
 
-// link makes one connection and reads from it until it is lost.
-func (c *Client) link(ctx context.Context, number int, done chan<- struct{}) {
-	defer close(done)
+// link is one connection, from the attempt to make it to its end. The run loop
+// owns it.
+type link struct {
+	ctx      context.Context // ends with the connection
+	done     chan struct{}   // closed when connect has returned
+	renewals sync.WaitGroup  // the call of the token source under way
+}
+
+func (c *Client) newLink(ctx context.Context, number int) *link {
+	ctx, end := context.WithCancel(ctx)
+	l := &link{ctx: ctx, done: make(chan struct{})}
+	go func() {
+		defer close(l.done)
+		defer end()
+		c.connect(ctx, number)
+	}()
+	return l
+}
+
+// join waits until nothing of the link is left; nil is none.
+func (l *link) join() {
+	if l != nil {
+		<-l.done
+		l.renewals.Wait()
+	}
+}
+
+// connect makes one connection and reads from it until it is lost.
+func (c *Client) connect(ctx context.Context, number int) {
 	err := c.converse(ctx, number)
 	c.opt.logger.Debug("the connection ended", "error", err)
 	c.do(func(now time.Time) {

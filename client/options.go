@@ -49,8 +49,16 @@ func WithServers(urls ...string) Option {
 func WithUser(u chat.User) Option { return func(o *options) { o.user = u } }
 
 // WithToken asks source for a token before each connection, for servers in
-// token mode. One that the server finds expired is asked for again, once in a
+// token mode, and again before that token expires: the new one replaces it on
+// the connection, which goes on. A renewal that fails is tried again for as
+// long as the old token is good; [Renewal] tells of each. One that the server
+// finds expired at the beginning of a connection is asked for again, once in a
 // row; then the client ends. An error of source counts as a failed attempt.
+//
+// A client calls source from a goroutine of its own, once at a time. source must
+// return when its context ends, after 30 s at the latest. The time is that of this
+// machine's clock: if it is wrong by more than a token's lifetime, the connection
+// ends with the token and comes back with another.
 func WithToken(source func(context.Context) (string, error)) Option {
 	return func(o *options) { o.token = source }
 }
@@ -99,8 +107,9 @@ func WithDialer(dial func(ctx context.Context, network, addr string) (net.Conn, 
 	return func(o *options) { o.dial = dial }
 }
 
-// WithTrace is shown the payload of every text frame, in both directions. It
-// may be called from two goroutines at once and must not keep the slice.
+// WithTrace is shown the payload of every text frame, in both directions, save
+// those that hold a token. It may be called from two goroutines at once and must
+// not keep the slice.
 func WithTrace(f func(dir Direction, frame []byte)) Option { return func(o *options) { o.trace = f } }
 
 // Direction says which way a traced frame went.
@@ -200,9 +209,9 @@ func (o *options) target(ctx context.Context, number int) (*url.URL, http.Header
 		q.Set("username", o.user.Name)
 	}
 	if o.ticket != nil {
-		ticket, err := o.ticket(ctx)
+		ticket, err := askSource(ctx, "ticket", o.ticket)
 		if err != nil {
-			return nil, nil, fmt.Errorf("get a ticket: %w", err)
+			return nil, nil, err
 		}
 		q.Set("ticket", ticket)
 	}
@@ -221,10 +230,36 @@ func (o *options) authorized(ctx context.Context) (http.Header, error) {
 	if o.token == nil {
 		return header, nil
 	}
-	token, err := o.token(ctx)
+	token, err := askSource(ctx, "token", o.token)
 	if err != nil {
-		return nil, fmt.Errorf("get a token: %w", err)
+		return nil, err
 	}
 	header.Set("Authorization", "Bearer "+token)
 	return header, nil
+}
+
+// sourceTimeout bounds a call of a source of tokens or tickets.
+const sourceTimeout = 30 * time.Second
+
+var (
+	errSlowSource = errors.New("the source did not answer in time")
+	errNoToken    = errors.New("the source returned what cannot be one")
+)
+
+// askSource asks a source of tokens or tickets. What it returns may be no good,
+// but it can be sent.
+func askSource(ctx context.Context, what string, source func(context.Context) (string, error)) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, sourceTimeout, errSlowSource)
+	defer cancel()
+	token, err := source(ctx)
+	switch {
+	case err != nil && errors.Is(err, ctx.Err()):
+		err = context.Cause(ctx)
+	case err == nil && (token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })):
+		err = errNoToken
+	}
+	if err != nil {
+		return "", fmt.Errorf("get a %s: %w", what, err)
+	}
+	return token, nil
 }

@@ -67,8 +67,9 @@ type protocol struct {
 	waiting      map[string]answerer
 	perRoom      map[chat.RoomID]int // scratch of appendPosts
 	ids          map[string]uint64   // ids given out, by prefix
-	dirty        bool                // what the Store has is old
-	left         []KeptPost          // the outbox at the end
+	renewal      renewal
+	dirty        bool       // what the Store has is old
+	left         []KeptPost // the outbox at the end
 }
 
 // answerer is what waits for the answer to a command.
@@ -107,9 +108,10 @@ func (p *protocol) nextID(prefix string) string {
 type outFrame struct {
 	op      websocket.Opcode
 	payload []byte
+	secret  bool // not for the trace
 }
 
-func textFrame(b []byte) outFrame { return outFrame{websocket.Text, b} }
+func textFrame(b []byte) outFrame { return outFrame{op: websocket.Text, payload: b} }
 
 // work is what the protocol wants done now, in this order.
 type work struct {
@@ -117,6 +119,8 @@ type work struct {
 	// reported to lost, also if it never came about.
 	dial   bool
 	number int
+	// renew asks for a token, to be reported to tokenCame.
+	renew bool
 	// frames are to be written to the connection.
 	frames []outFrame
 	// drop asks to cut the connection without ceremony; lost follows.
@@ -136,6 +140,7 @@ func (p *protocol) work(now time.Time) work {
 		p.attempts++
 	}
 	w.drop, p.dropDue = p.dropDue, false
+	w.renew = p.renewalDue(now)
 	if p.linkUp && p.cause == nil {
 		w.frames = p.frames(now)
 	}
@@ -146,16 +151,17 @@ func (p *protocol) work(now time.Time) work {
 func (p *protocol) frames(now time.Time) []outFrame {
 	var out []outFrame
 	if p.pongDue != nil {
-		out = append(out, outFrame{websocket.Pong, p.pongDue})
+		out = append(out, outFrame{op: websocket.Pong, payload: p.pongDue})
 		p.pongDue = nil
 	}
 	if p.status.State != Online {
 		return out
 	}
 	if p.pingDue(now) {
-		out = append(out, outFrame{websocket.Ping, nil})
+		out = append(out, outFrame{op: websocket.Ping})
 		p.pingAt = now
 	}
+	out = p.appendRenewal(out)
 	out = p.appendSubscribes(out, now)
 	out = p.appendPosts(out, now)
 	out = p.appendRequests(out, now)
@@ -271,6 +277,9 @@ func (p *protocol) deadline(now time.Time) time.Time {
 			at(p.heardAt.Add(idleBeforePing))
 		}
 	}
+	if p.status.State == Online && !p.renewal.at.IsZero() {
+		at(p.renewal.at)
+	}
 	p.outboxDeadlines(now, at)
 	p.requestDeadlines(now, at)
 	return next
@@ -318,6 +327,7 @@ func (p *protocol) unlink() {
 	p.pingAt, p.pongDue = time.Time{}, nil
 	clear(p.waiting)
 	p.unsubscribes, p.typists = nil, nil
+	p.renewal = renewal{}
 	for _, s := range p.rooms {
 		s.live, s.asked, s.caughtUp = false, false, false
 		s.typing = typingSignal{}

@@ -37,6 +37,7 @@ func (p *protocol) greeted(now time.Time, in inbound) {
 		p.onlineAt = now
 		p.lastError = nil
 		p.expiries = 0
+		p.planRenewal(now)
 		p.change(ConnectionState{State: Online, Attempt: p.failures + 1})
 	case errorFrame: // remembered above
 	case badFrame:

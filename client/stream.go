@@ -427,7 +427,7 @@ func (s *stream) forget() {
 
 func isPassing(e Event) bool {
 	switch e.(type) {
-	case Typing, Receipt, PresenceChanged, Unread, ServerError:
+	case Typing, Receipt, PresenceChanged, Unread, Renewal, ServerError:
 		return true
 	}
 	return false
