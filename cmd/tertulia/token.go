@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	stdio "io"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,9 +33,10 @@ func (TokenCmd) Help() string {
 
 // TokenCreateCmd signs a token with the server's HS256 secret.
 type TokenCreateCmd struct {
-	User       chat.UserID   `required:"" placeholder:"ID" help:"The user whom the token stands for."`
+	User       chat.UserID   `required:"" placeholder:"ID" help:"The user whom the token stands for, without the user_prefix of its issuer."`
 	Name       string        `placeholder:"NAME" help:"The display name; the id if left out."`
 	TTL        time.Duration `name:"ttl" default:"1h" help:"How long the token is good for, at most auth.max_lifetime."`
+	Issuer     string        `placeholder:"ISS" help:"Which of several configured issuers signs it."`
 	SecretFile string        `placeholder:"FILE" help:"Read the secret from this file instead of the configuration."`
 	configFlags
 }
@@ -57,26 +59,45 @@ func (c *TokenCreateCmd) Run(io IO, others otherEnv) error {
 	if err != nil {
 		return err
 	}
-	cfg := &loaded.Auth
+	issuer, err := c.signer(&loaded.Auth)
 	switch {
-	case cfg.HS256Secret == "":
-		return errorWithHint(exitUsage, "give --secret-file, or set auth.hs256_secret", "there is no secret to sign with")
-	case c.TTL > cfg.MaxLifetime:
-		return errorWithHint(exitUsage, "shorten --ttl, or raise auth.max_lifetime", "the server accepts tokens that are good for %s at most, not for %s", cfg.MaxLifetime, c.TTL)
+	case err != nil:
+		return err
+	case c.TTL > issuer.MaxLifetime:
+		return errorWithHint(exitUsage, "shorten --ttl, or raise auth.max_lifetime", "the server accepts tokens that are good for %s at most, not for %s", issuer.MaxLifetime, c.TTL)
 	}
-	grant := auth.Grant{User: chat.User{ID: c.User, Name: c.Name}, Issuer: cfg.Issuer, IssuedAt: time.Now(), Lifetime: c.TTL}
+	grant := auth.Grant{User: chat.User{ID: c.User, Name: c.Name}, Issuer: issuer.Name, IssuedAt: time.Now(), Lifetime: c.TTL}
 	if grant.User.Name == "" {
 		grant.User.Name = string(c.User)
 	}
-	if len(cfg.Audience) > 0 {
-		grant.Audience = cfg.Audience[:1]
+	if len(issuer.Audience) > 0 {
+		grant.Audience = issuer.Audience[:1]
 	}
-	token, err := auth.Sign([]byte(cfg.HS256Secret), grant)
+	token, err := auth.Sign([]byte(issuer.HS256Secret), grant)
 	if err != nil {
 		return errorWithHint(exitUsage, "", "%w", err)
 	}
 	_, err = fmt.Fprintln(io.Out, token)
 	return err
+}
+
+// signer returns the issuer that signs: that of --secret-file, or else the one
+// that has a secret.
+func (c *TokenCreateCmd) signer(cfg *config.Auth) (config.Issuer, error) {
+	issuers := cfg.AllIssuers()
+	if c.SecretFile != "" {
+		issuers = issuers[:1]
+	}
+	issuers = slices.DeleteFunc(issuers, func(i config.Issuer) bool {
+		return i.HS256Secret == "" || c.Issuer != "" && i.Name != c.Issuer
+	})
+	switch len(issuers) {
+	case 0:
+		return config.Issuer{}, errorWithHint(exitUsage, "give --secret-file, or set auth.hs256_secret", "there is no secret to sign with")
+	case 1:
+		return issuers[0], nil
+	}
+	return config.Issuer{}, errorWithHint(exitUsage, "give --issuer", "there are %d issuers with a secret", len(issuers))
 }
 
 // withSecretFile has the secret read from a file, whatever the environment

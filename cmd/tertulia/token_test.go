@@ -58,6 +58,33 @@ func TestTokenRoundTrip(t *testing.T) {
 	}
 }
 
+// Of several issuers the one with a secret signs, or the one that is named.
+func TestTokenOfSeveralIssuers(t *testing.T) {
+	file := "[auth]\nmode = \"token\"\nhs256_secret = \"" + tokenSecret + "\"\nissuer = \"me\"\n" +
+		"[[auth.issuers]]\nissuer = \"you\"\nuser_prefix = \"you:\"\nhs256_secret = \"other " + tokenSecret + "\"\n"
+	inFolder(t, map[string]string{"tertulia.toml": file, "secret": tokenSecret + "\n"})
+	for _, test := range []struct {
+		args   []string
+		accept string
+	}{
+		{[]string{"--issuer", "me"}, `accepted: user "1",`},
+		{[]string{"--issuer", "you"}, `accepted: user "you:1",`},
+		{[]string{"--secret-file", "secret"}, `accepted: user "1",`},
+	} {
+		code, token, stderr := tertuliaReads(t, "", nil, append([]string{"token", "create", "--user", "1"}, test.args...)...)
+		if code != exitOK {
+			t.Errorf("token create %q = %d, %s", test.args, code, stderr)
+		}
+		if code, stdout, stderr := tertuliaReads(t, token, nil, "token", "inspect"); code != exitOK || !strings.Contains(stdout, test.accept) {
+			t.Errorf("token inspect after create %q = %d, %q, %q, want %s", test.args, code, stdout, stderr, test.accept)
+		}
+	}
+	code, _, stderr := tertuliaReads(t, "", nil, "token", "create", "--user", "1")
+	if code != exitUsage || stderr != "tertulia: there are 2 issuers with a secret\nhint: give --issuer\n" {
+		t.Errorf("token create without --issuer = %d, %q", code, stderr)
+	}
+}
+
 func TestTokenCreateRefuses(t *testing.T) {
 	inFolder(t, nil)
 	env := []string{"TERTULIA_AUTH_HS256_SECRET=" + tokenSecret}

@@ -295,38 +295,6 @@ func TestIdentityOfToken(t *testing.T) {
 	}
 }
 
-// A key is looked for among those of the token's issuer and no other's.
-func TestKeysOfOtherIssuers(t *testing.T) {
-	k := keyring()
-	a := authenticator(t, Config{Issuers: []Issuer{
-		{Name: "a", Secret: []byte(secret)},
-		{Name: "b", Secret: []byte("other " + secret)},
-		{Name: "c", KeyFiles: []string{pemFile(t, k.rsa.Public())}},
-		{Name: "d", KeyFiles: []string{pemFile(t, k.rsaOther.Public())}},
-	}})
-	for _, test := range []struct {
-		iss, signer string
-		method      jwt.SigningMethod
-		key         any
-		want        chat.Code
-	}{
-		{"a", "a", jwt.SigningMethodHS256, []byte(secret), ""},
-		{"b", "a", jwt.SigningMethodHS256, []byte(secret), chat.Unauthenticated},
-		{"c", "a", jwt.SigningMethodHS256, []byte(secret), chat.Unauthenticated},
-		{"a", "c", jwt.SigningMethodRS256, k.rsa, chat.Unauthenticated},
-		{"c", "c", jwt.SigningMethodRS256, k.rsa, ""},
-		{"d", "c", jwt.SigningMethodRS256, k.rsa, chat.Unauthenticated},
-		{"c", "d", jwt.SigningMethodRS256, k.rsaOther, chat.Unauthenticated},
-		{"e", "a", jwt.SigningMethodHS256, []byte(secret), chat.Unauthenticated},
-		{"", "a", jwt.SigningMethodHS256, []byte(secret), chat.Unauthenticated},
-	} {
-		token := forge(t, object{"alg": test.method.Alg(), "kid": "same"}, with(good(), object{"iss": test.iss}), test.method, test.key)
-		if _, err := a.Verify(t.Context(), token); codeOf(err) != test.want {
-			t.Errorf("iss %q signed by %s: %v, want code %q", test.iss, test.signer, err, test.want)
-		}
-	}
-}
-
 func TestNoIssuers(t *testing.T) {
 	a := authenticator(t, Config{})
 	if _, err := a.Verify(t.Context(), hs(t, nil, nil)); codeOf(err) != chat.Unauthenticated {

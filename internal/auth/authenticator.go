@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"tertulia/chat"
@@ -71,7 +72,26 @@ func newAt(cfg Config, now func() time.Time) (*Authenticator, error) {
 	if a.issuers[""] != nil && len(a.issuers) > 1 {
 		return nil, errors.New("of several issuers each needs a name")
 	}
+	if err := a.divideUsers(); err != nil {
+		return nil, err
+	}
 	return a, nil
+}
+
+// divideUsers tells each issuer which user ids are not its own.
+func (a *Authenticator) divideUsers() error {
+	for name, i := range a.issuers {
+		for other, o := range a.issuers {
+			switch {
+			case i == o || !strings.HasPrefix(o.prefix, i.prefix):
+			case i.prefix == o.prefix:
+				return fmt.Errorf("the users of the issuers %q and %q would have the same ids; give them different prefixes", min(name, other), max(name, other))
+			default:
+				i.foreign = append(i.foreign, o.prefix)
+			}
+		}
+	}
+	return nil
 }
 
 func (a *Authenticator) add(c Issuer, log *slog.Logger) error {

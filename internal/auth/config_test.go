@@ -49,6 +49,7 @@ func TestNewRefuses(t *testing.T) {
 		{"files for HS256", one(Issuer{KeyFiles: []string{rsaFile}, Algorithms: []string{RS256, HS256}}), `the algorithm "HS256" does not fit its keys`},
 		{"none", one(Issuer{KeyFiles: []string{rsaFile}, Algorithms: []string{"none"}}), `the algorithm "none" does not fit its keys`},
 		{"twice", Config{Issuers: []Issuer{{Name: "a", Secret: []byte(secret)}, {Name: "a", KeyFiles: []string{rsaFile}}}}, `issuer "a": is there twice`},
+		{"users twice", Config{Issuers: []Issuer{{Name: "a", UserPrefix: "x", Secret: []byte(secret)}, {Name: "b", UserPrefix: "x", Secret: []byte(secret)}}}, `the users of the issuers "a" and "b" would have the same ids`},
 		{"nameless among others", Config{Issuers: []Issuer{{Secret: []byte(secret)}, {Name: "a", KeyFiles: []string{rsaFile}}}}, "of several issuers each needs a name"},
 		{"short service key", Config{ServiceKeys: []string{serviceKey, secret[:31]}}, "service key 2 has 31 bytes; it needs 32"},
 		{"no file", files("nowhere.pem"), "public key nowhere.pem: no such file or directory"},

@@ -56,6 +56,11 @@ type Issuer struct {
 	Algorithms []string
 	// MaxLifetime bounds the time from iat to exp. Zero is [MaxLifetime].
 	MaxLifetime time.Duration
+	// UserPrefix is put before the sub of its tokens to make the user id, so
+	// that the users of several issuers are different ones. An id that begins
+	// with the prefixes of two is that of the longer: the other issuer's tokens
+	// are refused for it.
+	UserPrefix string
 
 	// Secret is shared with the issuer, for HS256.
 	Secret []byte
@@ -71,6 +76,8 @@ type Issuer struct {
 type issuer struct {
 	algorithms  []string
 	maxLifetime time.Duration
+	prefix      string
+	foreign     []string // longer prefixes of other issuers
 	keys        keySource
 	validator   *jwt.Validator
 }
@@ -84,7 +91,7 @@ type keySource interface {
 }
 
 func newIssuer(c Issuer, now func() time.Time, log *slog.Logger) (*issuer, error) {
-	i := &issuer{maxLifetime: c.MaxLifetime}
+	i := &issuer{maxLifetime: c.MaxLifetime, prefix: c.UserPrefix}
 	if i.maxLifetime == 0 {
 		i.maxLifetime = MaxLifetime
 	}
@@ -196,7 +203,7 @@ func (i *issuer) identity(c *claims, now time.Time) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	user, err := c.user()
+	user, err := i.user(c)
 	if err != nil {
 		return Identity{}, err
 	}
@@ -229,19 +236,26 @@ func (i *issuer) issuedAt(c *claims, now time.Time) (time.Time, error) {
 	return issuedAt, nil
 }
 
-// user is the user whom the claims name: sub is the id, and the first of
-// name, preferred_username and sub that is there is what others see.
-func (c *claims) user() (chat.User, error) {
+// user is the user whom the claims name: sub is the id, behind the issuer's
+// prefix, and the first of name, preferred_username and sub that is there is
+// what others see.
+func (i *issuer) user(c *claims) (chat.User, error) {
 	name := c.Subject
 	for _, given := range []string{c.PreferredUsername, c.Name} {
 		if strings.TrimSpace(given) != "" {
 			name = given
 		}
 	}
-	if _, err := chat.ParseUser(c.Subject, "-"); err != nil {
-		return chat.User{}, refused("its sub is no user id, which is 1 to %d bytes without control characters", chat.MaxUserIDBytes)
+	id := i.prefix + c.Subject
+	_, err := chat.ParseUser(c.Subject, "-")
+	_, whole := chat.ParseUser(id, "-")
+	switch {
+	case err != nil || whole != nil:
+		return chat.User{}, refused("its sub is no user id, which is 1 to %d bytes without control characters", chat.MaxUserIDBytes-len(i.prefix))
+	case slices.ContainsFunc(i.foreign, func(prefix string) bool { return strings.HasPrefix(id, prefix) }):
+		return chat.User{}, refused("its sub makes a user id of another issuer's")
 	}
-	user, err := chat.ParseUser(c.Subject, name)
+	user, err := chat.ParseUser(id, name)
 	if err != nil {
 		return chat.User{}, refused("its name is no display name, which is 1 to %d bytes without control characters", chat.MaxUserNameBytes)
 	}

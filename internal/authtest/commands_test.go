@@ -155,7 +155,7 @@ func tryCommands(t *testing.T, table map[string]row, connect func(*node, *cell) 
 			return
 		}
 		defer s.Close()
-		body := strings.ReplaceAll(c.fill(table[c.row].body, "", asIs), "TOKEN", tokenOf(t, issuer, c.user(c.subject()), time.Minute, time.Hour))
+		body := strings.ReplaceAll(c.fill(table[c.row].body, "", asIs), "TOKEN", tokenOf(t, c.user(c.subject()), time.Minute, time.Hour))
 		s.send(body)
 		s.send(`{"type":"ping","id":"end"}`)
 		code, text, closed, err := s.outcome()

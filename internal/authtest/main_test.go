@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,6 +31,11 @@ const (
 	secret     = "a secret of 32 bytes or more, as it has to be"
 	serviceKey = "a key of a back end, long enough to be one"
 	issuer     = "https://id.example"
+
+	// Another issuer, whose users are called partner:… here.
+	partner       = "https://partner.example"
+	partnerSecret = "another secret of 32 bytes or more"
+	partnerPrefix = "partner:"
 )
 
 // node is a server that serves.
@@ -45,7 +51,8 @@ func start(t *testing.T, dir string) *node {
 	t.Helper()
 	cfg := config.Default()
 	cfg.Listen, cfg.DataDir = "127.0.0.1:0", dir
-	cfg.Auth.Mode, cfg.Auth.HS256Secret, cfg.Auth.Issuer = config.AuthToken, secret, issuer
+	cfg.Auth.Mode, cfg.Auth.HS256Secret, cfg.Auth.Name = config.AuthToken, secret, issuer
+	cfg.Auth.Issuers = []config.Issuer{{Name: partner, HS256Secret: partnerSecret, MaxLifetime: time.Hour, UserPrefix: partnerPrefix}}
 	cfg.Auth.ServiceKeys = append(cfg.Auth.ServiceKeys, serviceKey)
 	cfg.Rooms.AutoCreate = false
 	none := limit.Rate{}
@@ -76,10 +83,18 @@ func start(t *testing.T, dir string) *node {
 	return n
 }
 
-// tokenOf signs a token for a user, issued that long ago.
-func tokenOf(t *testing.T, iss string, user chat.User, age, lifetime time.Duration) string {
+// tokenOf signs a token for a user by the user's issuer, issued that long ago.
+func tokenOf(t *testing.T, user chat.User, age, lifetime time.Duration) string {
 	t.Helper()
-	token, err := auth.Sign([]byte(secret), auth.Grant{User: user, Issuer: iss, IssuedAt: time.Now().Add(-age), Lifetime: lifetime})
+	if sub, ok := strings.CutPrefix(string(user.ID), partnerPrefix); ok {
+		return signed(t, partnerSecret, partner, chat.User{ID: chat.UserID(sub), Name: user.Name}, age, lifetime)
+	}
+	return signed(t, secret, issuer, user, age, lifetime)
+}
+
+func signed(t *testing.T, key, iss string, user chat.User, age, lifetime time.Duration) string {
+	t.Helper()
+	token, err := auth.Sign([]byte(key), auth.Grant{User: user, Issuer: iss, IssuedAt: time.Now().Add(-age), Lifetime: lifetime})
 	if err != nil {
 		t.Fatal(err)
 	}

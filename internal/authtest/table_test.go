@@ -3,9 +3,11 @@ package authtest
 import "tertulia/chat"
 
 // The columns of the table. The first six are nobody: their answers do not
-// depend on the room.
+// depend on the room. The other key is that of another issuer than the token
+// says. The stranger is a user of that issuer, who is called there what the
+// owner is called here.
 var principals = []string{
-	"anonymous", "bad token", "expired token", "revoked", "disabled", "other issuer",
+	"anonymous", "bad token", "expired token", "revoked", "disabled", "other key",
 	"stranger", "invited", "member", "moderator", "owner", "banned", "left", "removed", "service", "acting",
 }
 

@@ -43,6 +43,8 @@ func (c *cell) user(name string) chat.User {
 	switch name {
 	case "disabled", "revoked":
 		return chat.User{ID: chat.UserID(name), Name: "Name of " + name}
+	case "stranger":
+		return chat.User{ID: partnerPrefix + c.user("owner").ID, Name: c.user("owner").Name}
 	}
 	return chat.User{ID: chat.UserID(fmt.Sprintf("%s-%d", name, c.n)), Name: "Name of " + name}
 }
@@ -60,20 +62,20 @@ func (c *cell) credential(t *testing.T) http.Header {
 	case "anonymous":
 		return h
 	case "bad token":
-		good := tokenOf(t, issuer, owner, time.Minute, time.Hour)
+		good := tokenOf(t, owner, time.Minute, time.Hour)
 		head, signature, _ := cutLast(good, ".")
 		return bearer(head + "." + strings.Repeat("A", len(signature)))
 	case "expired token":
-		return bearer(tokenOf(t, issuer, owner, 2*time.Hour, time.Hour))
-	case "other issuer":
-		return bearer(tokenOf(t, "https://other.example", owner, time.Minute, time.Hour))
+		return bearer(tokenOf(t, owner, 2*time.Hour, time.Hour))
+	case "other key":
+		return bearer(signed(t, partnerSecret, issuer, owner, time.Minute, time.Hour))
 	case "service", "acting":
 		if c.who == "acting" {
 			h.Set(auth.UserHeader, string(c.user("member").ID))
 		}
 		return bearer(serviceKey)
 	}
-	return bearer(tokenOf(t, issuer, c.user(c.who), time.Minute, time.Hour))
+	return bearer(tokenOf(t, c.user(c.who), time.Minute, time.Hour))
 }
 
 func cutLast(s, sep string) (before, after string, ok bool) {

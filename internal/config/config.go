@@ -79,16 +79,26 @@ func (t TLS) On() bool { return t.Cert != "" }
 
 // Auth says who is believed to be whom.
 type Auth struct {
-	Mode                  string        `key:"auth.mode" default:"open" oneof:"open,token" help:"How users are known. open believes the user_id and username in the URL; token asks for a token."`
-	AllowOpenOnAnyAddress bool          `key:"auth.allow_open_on_any_address" default:"false" help:"Serve in open mode on an address that others can reach too. Whoever reaches it can speak under any name."`
-	HS256Secret           Secret        `key:"auth.hs256_secret" default:"" help:"The secret of 32 bytes or more that tokens are signed with by HS256. Better in a file than here: TERTULIA_AUTH_HS256_SECRET_FILE names it."`
-	PublicKeys            []string      `key:"auth.public_keys" default:"" help:"PEM files of the public keys that tokens are signed with by RS256, ES256 or EdDSA."`
-	JWKSURL               string        `key:"auth.jwks_url" default:"" help:"Where the issuer of the tokens publishes its keys, https or on this machine."`
-	Algorithms            []string      `key:"auth.algorithms" default:"" help:"Algorithms that tokens may be signed with, of HS256, RS256, ES256, EdDSA. Empty allows those that fit the keys."`
-	Issuer                string        `key:"auth.issuer" default:"" help:"What the iss of a token must be. Empty takes any."`
-	Audience              []string      `key:"auth.audience" default:"" help:"What the aud of a token must have one of. Empty takes any."`
-	MaxLifetime           time.Duration `key:"auth.max_lifetime" default:"24h" min:"60s" max:"24h" help:"The longest time that a token may be good for."`
-	ServiceKeys           []Secret      `key:"auth.service_keys" default:"" help:"Keys of 32 characters or more with which an application's back end may do everything, in the name of any user. Better in a file than here: TERTULIA_AUTH_SERVICE_KEYS_FILE names it."`
+	Mode                  string `key:"auth.mode" default:"open" oneof:"open,token" help:"How users are known. open believes the user_id and username in the URL; token asks for a token."`
+	AllowOpenOnAnyAddress bool   `key:"auth.allow_open_on_any_address" default:"false" help:"Serve in open mode on an address that others can reach too. Whoever reaches it can speak under any name."`
+	Issuer
+	ServiceKeys []Secret `key:"auth.service_keys" default:"" help:"Keys of 32 characters or more with which an application's back end may do everything, in the name of any user. Better in a file than here: TERTULIA_AUTH_SERVICE_KEYS_FILE names it."`
+
+	// Issuers are those of the sections [[auth.issuers]], beside the one above;
+	// each has the keys of an Issuer. See [Auth.AllIssuers].
+	Issuers []Issuer
+}
+
+// Issuer is somebody whose tokens are taken.
+type Issuer struct {
+	HS256Secret Secret        `key:"auth.hs256_secret" default:"" help:"The secret of 32 bytes or more that tokens are signed with by HS256. Better in a file than here: TERTULIA_AUTH_HS256_SECRET_FILE names it."`
+	PublicKeys  []string      `key:"auth.public_keys" default:"" help:"PEM files of the public keys that tokens are signed with by RS256, ES256 or EdDSA."`
+	JWKSURL     string        `key:"auth.jwks_url" default:"" help:"Where the issuer of the tokens publishes its keys, https or on this machine."`
+	Algorithms  []string      `key:"auth.algorithms" default:"" help:"Algorithms that tokens may be signed with, of HS256, RS256, ES256, EdDSA. Empty allows those that fit the keys."`
+	Name        string        `key:"auth.issuer" default:"" help:"What the iss of a token must be. Empty takes any, if there is one issuer only."`
+	Audience    []string      `key:"auth.audience" default:"" help:"What the aud of a token must have one of. Empty takes any."`
+	MaxLifetime time.Duration `key:"auth.max_lifetime" default:"24h" min:"60s" max:"24h" help:"The longest time that a token may be good for."`
+	UserPrefix  string        `key:"auth.user_prefix" default:"" help:"What stands before the sub of a token in the user id, so that the users of several issuers have different ids."`
 }
 
 // The values of [Auth].Mode.

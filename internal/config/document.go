@@ -26,6 +26,9 @@ func File() string {
 			fmt.Fprintf(&b, "# Values: %s\n", values)
 		}
 		fmt.Fprintf(&b, "%s = %s\n", word, k.literal(k.defaultItems()))
+		if k.Name == issuersFollow {
+			b.WriteString(issuersExample())
+		}
 	}
 	return b.String()
 }
@@ -36,6 +39,9 @@ func Table() string {
 	b.WriteString("| key | default | values | what it does |\n| --- | --- | --- | --- |\n")
 	for _, k := range keys {
 		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", k.Name, k.literal(k.defaultItems()), k.values(), k.Help)
+		if k.Name == issuersFollow {
+			fmt.Fprintf(&b, "| `[[%s]]` | none |  | %s |\n", issuersName, issuersHelp)
+		}
 	}
 	return b.String()
 }

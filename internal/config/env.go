@@ -30,7 +30,7 @@ type environment struct {
 func readEnv(environ, others []string) environment {
 	var e environment
 	names := slices.Clone(others)
-	for _, k := range keys {
+	for _, k := range everyKey {
 		names = append(names, k.Env())
 	}
 	given := make(map[string]string) // by key, the variable that gave it
@@ -67,7 +67,7 @@ func readEnv(environ, others []string) environment {
 // keyOfVariable returns the key that a variable is for, and whether the
 // variable names a file with the value.
 func keyOfVariable(name string) (k Key, inFile, ok bool) {
-	for _, k := range keys {
+	for _, k := range everyKey {
 		switch name {
 		case k.Env():
 			return k, false, true

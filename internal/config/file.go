@@ -40,6 +40,7 @@ func readFile(path string, search []string) (data []byte, used string, err error
 type fileReader struct {
 	name    string
 	parser  unstable.Parser
+	issuers int // sections [[auth.issuers]] so far
 	found   []assignment
 	strange []Problem // unknown keys
 	wrong   []Problem
@@ -59,16 +60,31 @@ func (r *fileReader) read(data []byte) {
 	for r.parser.NextExpression() {
 		switch node := r.parser.Expression(); node.Kind {
 		case unstable.Table:
-			table, _ = r.path(node.Key())
+			var src Source
+			if table, src = r.path(node.Key()); strings.Join(table, ".") == issuersName {
+				r.wrong = append(r.wrong, Problem{src, "there may be several of this section, so it stands in double brackets; write [[" + issuersName + "]]"})
+			}
 		case unstable.ArrayTable:
 			var src Source
 			table, src = r.path(node.Key())
-			name := strings.Join(table, ".")
-			r.wrong = append(r.wrong, Problem{src, fmt.Sprintf("a section stands in single brackets; write [%s]", name)})
+			table = r.repeated(table, src)
 		case unstable.KeyValue:
 			r.keyValue(table, node)
 		}
 	}
+}
+
+// repeated returns the name of a section in double brackets.
+func (r *fileReader) repeated(table []string, src Source) []string {
+	name := strings.Join(table, ".")
+	if name != issuersName {
+		r.wrong = append(r.wrong, Problem{src, fmt.Sprintf("a section stands in single brackets; write [%s]", name)})
+		return table
+	}
+	if r.issuers++; r.issuers > maxIssuers {
+		r.wrong = append(r.wrong, Problem{src, fmt.Sprintf("there are more than %d of [[%s]]", maxIssuers, issuersName)})
+	}
+	return append(table, strconv.Itoa(r.issuers))
 }
 
 func (r *fileReader) syntaxProblem(err error) Problem {
@@ -110,6 +126,10 @@ func (r *fileReader) keyValue(table []string, node *unstable.Node) {
 	}
 	name := strings.Join(parts, ".")
 	k, ok := find(name)
+	if !ok && name == issuersName {
+		r.wrong = append(r.wrong, Problem{src, "each issuer is a section; write [[" + issuersName + "]]"})
+		return
+	}
 	if !ok {
 		r.strange = append(r.strange, unknown("key", name, src, names()))
 		return
@@ -124,8 +144,8 @@ func (r *fileReader) keyValue(table []string, node *unstable.Node) {
 }
 
 func names() []string {
-	all := make([]string, len(keys))
-	for i, k := range keys {
+	all := make([]string, len(everyKey))
+	for i, k := range everyKey {
 		all[i] = k.Name
 	}
 	return all

@@ -19,7 +19,8 @@ type Key struct {
 
 	min, max string   // bounds in text form, empty for none
 	oneOf    []string // the words allowed, nil for any
-	index    []int    // of the field in Config
+	index    []int    // of the field in Config, or in an Issuer
+	issuer   int      // which of Auth.Issuers, from 1; 0 for none
 	typ      reflect.Type
 }
 
@@ -35,6 +36,9 @@ func collect(t reflect.Type, index []int) []Key {
 		f := t.Field(i)
 		at := append(slices.Clone(index), i)
 		name, ok := f.Tag.Lookup("key")
+		if !ok && f.Type.Kind() != reflect.Struct {
+			continue // Auth.Issuers
+		}
 		if !ok {
 			all = append(all, collect(f.Type, at)...)
 			continue
@@ -96,10 +100,13 @@ func (k Key) values() string {
 	return ""
 }
 
+// everyKey are the keys and those of all issuers that there may be.
+var everyKey = slices.Concat(keys, issuerKeys)
+
 func find(name string) (Key, bool) {
-	i := slices.IndexFunc(keys, func(k Key) bool { return k.Name == name })
+	i := slices.IndexFunc(everyKey, func(k Key) bool { return k.Name == name })
 	if i < 0 {
 		return Key{}, false
 	}
-	return keys[i], true
+	return everyKey[i], true
 }

@@ -73,7 +73,7 @@ func load(in Input, search []string) (*Loaded, error) {
 	if len(wrong) > 0 {
 		return nil, &Error{append(wrong, l.Unknown...)}
 	}
-	for _, k := range keys {
+	for _, k := range l.settable() {
 		l.Settings = append(l.Settings, Setting{k.Name, k.text(&l.Config), sources[k.Name]})
 	}
 	return l, nil

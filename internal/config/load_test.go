@@ -464,7 +464,8 @@ func TestDatabaseFromTheEnvironment(t *testing.T) {
 
 // However a configuration is printed, its secrets are not.
 func TestSecretsAreHidden(t *testing.T) {
-	l, err := load(Input{Env: []string{"TERTULIA_AUTH_HS256_SECRET=" + secretSample, "TERTULIA_AUTH_SERVICE_KEYS=" + secretSample,
+	l, err := load(Input{Env: []string{"TERTULIA_AUTH_HS256_SECRET=" + secretSample, "TERTULIA_AUTH_SERVICE_KEYS=" + secretSample, "TERTULIA_AUTH_ISSUER=a",
+		"TERTULIA_AUTH_ISSUERS_1_HS256_SECRET=" + secretSample, "TERTULIA_AUTH_ISSUERS_1_ISSUER=b", "TERTULIA_AUTH_ISSUERS_1_USER_PREFIX=b:",
 		"TERTULIA_DATABASE_URL=" + databaseSample, "TERTULIA_REDIS_URLS=" + redisSample}}, nil)
 	if err != nil {
 		t.Fatal(err)

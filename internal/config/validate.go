@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"tertulia/chat"
 )
 
 // validate finds what is wrong with values that are well written each for
@@ -15,7 +17,7 @@ import (
 func (c *Config) validate(sources map[string]Source) []Problem {
 	var found []Problem
 	wrong := func(key, format string, args ...any) {
-		found = append(found, Problem{sources[key], key + " " + fmt.Sprintf(format, args...)})
+		found = append(found, Problem{placeOf(key, sources), key + " " + fmt.Sprintf(format, args...)})
 	}
 	if c.DataDir == "" {
 		wrong("data_dir", "is empty; name a folder")
@@ -42,7 +44,7 @@ func (c *Config) validate(sources map[string]Source) []Problem {
 	}
 	c.Database.validate(wrong)
 	c.Redis.validate(c.Database.Shared(), wrong)
-	c.Auth.validate(wrong)
+	c.Auth.validate(func(key string) bool { _, set := sources[key]; return set }, wrong)
 	for _, origin := range c.Origins {
 		if !isOrigin(origin) {
 			wrong("origins", "has %q, which is not an origin; write scheme, host and port only, like https://chat.example.org", origin)
@@ -60,7 +62,7 @@ func (c *Config) validate(sources map[string]Source) []Problem {
 var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
 // validate calls wrong like that of [Auth].
-func (d *Database) validate(wrong func(key, format string, args ...any)) {
+func (d *Database) validate(wrong complaint) {
 	if d.Shared() && !hasScheme(d.URL, "postgres://", "postgresql://") {
 		wrong("database.url", "is not the URL of a PostgreSQL database; write it like postgres://user:password@host:5432/database, or leave it empty to keep messages in data_dir")
 	}
@@ -70,7 +72,7 @@ func (d *Database) validate(wrong func(key, format string, args ...any)) {
 }
 
 // validate calls wrong like that of [Auth].
-func (r *Redis) validate(shared bool, wrong func(key, format string, args ...any)) {
+func (r *Redis) validate(shared bool, wrong complaint) {
 	encrypted := 0
 	for _, url := range r.URLs {
 		switch {
@@ -104,42 +106,51 @@ func hasScheme(url Secret, schemes ...string) bool {
 }
 
 // validate calls wrong for what does not fit together, with the key and a
-// sentence that has no secret in it.
-func (a *Auth) validate(wrong func(key, format string, args ...any)) {
-	keys := a.givenKeys()
-	switch {
-	case len(keys) > 1:
-		wrong(keys[1], "is set beside %s; tokens have one kind of key, because one that is public must never pass for a secret", keys[0])
-	case len(keys) == 0 && a.Mode == AuthToken:
-		wrong("auth.mode", "is token, which needs a key to check tokens with: set one of auth.hs256_secret, auth.public_keys and auth.jwks_url")
-	}
-	if n := len(a.HS256Secret); n > 0 && n < minSecretBytes {
-		wrong("auth.hs256_secret", "has %d bytes; it needs %d, for instance of `openssl rand -base64 32`", n, minSecretBytes)
-	}
+// sentence that has no secret in it. given says which keys are set.
+func (a *Auth) validate(given func(key string) bool, wrong complaint) {
 	for _, key := range a.ServiceKeys {
 		if n := len(key); n < minSecretBytes {
 			wrong("auth.service_keys", "has one of %d characters; a key needs %d, for instance of `openssl rand -base64 32`", n, minSecretBytes)
 		}
 	}
-	if a.JWKSURL != "" && !isKeyURL(a.JWKSURL) {
-		wrong("auth.jwks_url", "must be an https URL without user and password, or an http one on this machine")
+	a.validateIssuers(given, wrong)
+}
+
+// complaint is told what is wrong with a key.
+type complaint func(key, format string, args ...any)
+
+// validate calls wrong like that of [Auth]; section is what the keys begin
+// with.
+func (i *Issuer) validate(section string, wrong complaint) {
+	keys := i.givenKeys()
+	if len(keys) > 1 {
+		wrong(section+keys[1], "is set beside %s; tokens have one kind of key, because one that is public must never pass for a secret", section+keys[0])
 	}
-	a.validateAlgorithms(keys, wrong)
+	if n := len(i.HS256Secret); n > 0 && n < minSecretBytes {
+		wrong(section+"hs256_secret", "has %d bytes; it needs %d, for instance of `openssl rand -base64 32`", n, minSecretBytes)
+	}
+	if i.JWKSURL != "" && !isKeyURL(i.JWKSURL) {
+		wrong(section+"jwks_url", "must be an https URL without user and password, or an http one on this machine")
+	}
+	if _, err := chat.ParseUser(i.UserPrefix+"1", "-"); err != nil {
+		wrong(section+"user_prefix", "is no beginning of a user id, which has at most %d bytes and no control characters", chat.MaxUserIDBytes)
+	}
+	i.validateAlgorithms(section, keys, wrong)
 }
 
 // minSecretBytes is as many bits as the hash of HS256 has (RFC 7518 §3.2).
 const minSecretBytes = 32
 
-// givenKeys names the kinds of key for tokens that are set.
-func (a *Auth) givenKeys() []string {
+// givenKeys names the kinds of key for tokens that are set, without the section.
+func (i *Issuer) givenKeys() []string {
 	var keys []string
 	for _, k := range []struct {
 		name string
 		set  bool
 	}{
-		{"auth.hs256_secret", a.HS256Secret != ""},
-		{"auth.public_keys", len(a.PublicKeys) > 0},
-		{"auth.jwks_url", a.JWKSURL != ""},
+		{"hs256_secret", i.HS256Secret != ""},
+		{"public_keys", len(i.PublicKeys) > 0},
+		{"jwks_url", i.JWKSURL != ""},
 	} {
 		if k.set {
 			keys = append(keys, k.name)
@@ -148,17 +159,17 @@ func (a *Auth) givenKeys() []string {
 	return keys
 }
 
-func (a *Auth) validateAlgorithms(keys []string, wrong func(key, format string, args ...any)) {
+func (i *Issuer) validateAlgorithms(section string, keys []string, wrong complaint) {
 	fit := []string{"HS256", "RS256", "ES256", "EdDSA"}
 	switch {
-	case a.HS256Secret != "":
+	case i.HS256Secret != "":
 		fit = fit[:1]
 	case len(keys) > 0:
 		fit = fit[1:]
 	}
-	for _, name := range a.Algorithms {
+	for _, name := range i.Algorithms {
 		if !slices.Contains(fit, name) {
-			wrong("auth.algorithms", "has %q; the keys that are set go with %s", name, strings.Join(fit, ", "))
+			wrong(section+"algorithms", "has %q; the keys that are set go with %s", name, strings.Join(fit, ", "))
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,7 +37,7 @@ func (k Key) set(c *Config, items []string) error {
 	if k.oneOf != nil && !slices.Contains(k.oneOf, items[0]) {
 		return fmt.Errorf("%q is not one of %s", items[0], strings.Join(k.oneOf, ", "))
 	}
-	field := reflect.ValueOf(c).Elem().FieldByIndex(k.index)
+	field := k.field(c)
 	switch p := field.Addr().Interface().(type) {
 	case *string:
 		*p = items[0]
@@ -165,7 +164,7 @@ func refusal(err error) string {
 // items spells the key's value in c, so that set gives it back; of secrets it
 // tells only that they are set.
 func (k Key) items(c *Config) []string {
-	field := reflect.ValueOf(c).Elem().FieldByIndex(k.index)
+	field := k.field(c)
 	switch v := field.Interface().(type) {
 	case time.Duration:
 		return []string{formatDuration(v)}

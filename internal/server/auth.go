@@ -17,16 +17,17 @@ func AuthConfig(cfg config.Auth) auth.Config {
 	if cfg.Mode == config.AuthOpen {
 		c.Open = &auth.Open{Anywhere: cfg.AllowOpenOnAnyAddress}
 	}
-	if cfg.HS256Secret != "" || len(cfg.PublicKeys) > 0 || cfg.JWKSURL != "" {
-		c.Issuers = []auth.Issuer{{
-			Name:        cfg.Issuer,
-			Audience:    cfg.Audience,
-			Algorithms:  cfg.Algorithms,
-			MaxLifetime: cfg.MaxLifetime,
-			Secret:      []byte(cfg.HS256Secret),
-			KeyFiles:    cfg.PublicKeys,
-			JWKS:        cfg.JWKSURL,
-		}}
+	for _, i := range cfg.AllIssuers() {
+		c.Issuers = append(c.Issuers, auth.Issuer{
+			Name:        i.Name,
+			Audience:    i.Audience,
+			Algorithms:  i.Algorithms,
+			MaxLifetime: i.MaxLifetime,
+			UserPrefix:  i.UserPrefix,
+			Secret:      []byte(i.HS256Secret),
+			KeyFiles:    i.PublicKeys,
+			JWKS:        i.JWKSURL,
+		})
 	}
 	for _, key := range cfg.ServiceKeys {
 		c.ServiceKeys = append(c.ServiceKeys, string(key))
