@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
 	"tertulia/internal/config"
 	"tertulia/internal/websocket"
 )
@@ -36,12 +38,25 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("/metrics lacks %s", want)
 		}
 	}
+	lint(t, page)
 	if status, body, _ := s.get("/metrics", "X-Forwarded-For", "192.0.2.1"); status != http.StatusForbidden || !strings.Contains(body, "metrics.access") {
 		t.Errorf("/metrics through a proxy = %d %q, want 403 and what to do", status, body)
 	}
 	c.Close()
 	if err := s.stop(); err != nil {
 		t.Errorf("Run = %v, want nil", err)
+	}
+}
+
+// lint holds a page of /metrics to what `promtool check metrics` holds it to.
+func lint(t *testing.T, page string) {
+	t.Helper()
+	problems, err := promlint.New(strings.NewReader(page)).Lint()
+	if err != nil {
+		t.Errorf("/metrics cannot be read: %v", err)
+	}
+	for _, p := range problems {
+		t.Errorf("/metrics: %s: %s", p.Metric, p.Text)
 	}
 }
 

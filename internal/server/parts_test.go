@@ -74,9 +74,11 @@ func TestOnRedis(t *testing.T) {
 		c.want("connected")
 		c.send(websocket.Text, `{"type":"message","content":"hola"}`)
 		c.want("message_sent")
-		if _, page, _ := s.get("/metrics"); !strings.Contains(page, "\n"+test.metric+"\n") {
+		_, page, _ := s.get("/metrics")
+		if !strings.Contains(page, "\n"+test.metric+"\n") {
 			t.Errorf("/metrics lacks %s", test.metric)
 		}
+		lint(t, page)
 		c.Close()
 		if err := s.stop(); err != nil {
 			t.Errorf("Run = %v, want nil", err)
