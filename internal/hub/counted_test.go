@@ -14,7 +14,7 @@ type counted struct {
 	heads, after, before atomic.Int64
 }
 
-func (l *counted) Heads(ctx context.Context, ids []chat.RoomID) ([]chat.Room, error) {
+func (l *counted) Heads(ctx context.Context, ids []chat.RoomID) ([]store.Head, error) {
 	l.heads.Add(1)
 	return l.Reader.Heads(ctx, ids)
 }

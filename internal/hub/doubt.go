@@ -67,7 +67,7 @@ func (h *Hub) settleDoubts() {
 // one of the two is not in the log, as after the failover to a store that
 // lacked the newest events. The caller holds f.mu.
 func (f *Feed) dispute(seq uint64, tag uint32) {
-	if has, ok := f.tail.tag(seq); ok && has != tag {
+	if f.tail.contradicts(seq, tag) {
 		f.disputed = seq
 		f.hub.doubt(f)
 	}

@@ -420,8 +420,8 @@ func (f *Feed) forks(p *store.Page) bool {
 	first := &p.Events[0]
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	tag, ok := f.tail.tag(first.Seq)
-	return ok && (first.Epoch != f.epoch || first.Tag != tag)
+	_, known := f.tail.tag(first.Seq)
+	return known && first.Epoch != f.epoch || f.tail.contradicts(first.Seq, first.Tag)
 }
 
 // changeCount returns how many changes of its log the feed has taken.
@@ -438,12 +438,13 @@ func (f *Feed) head() uint64 {
 	return f.next - 1
 }
 
-// compare takes the store's word on how far the room's log goes. known is the
-// feed's head from before the store was asked.
-func (f *Feed) compare(room chat.Room, known uint64) {
+// compare takes the store's word on how far the room's log goes, and with which
+// event it ends. known is the feed's head from before the store was asked.
+func (f *Feed) compare(head store.Head, known uint64) {
+	room := head.Room
 	f.mu.Lock()
 	behind := room.Epoch == f.epoch && room.Head >= f.next
-	rewritten := room.Epoch != f.epoch || room.Head < known
+	rewritten := room.Epoch != f.epoch || room.Head < known || f.tail.contradicts(room.Head, head.Tag)
 	f.floor = max(f.floor, room.Floor)
 	f.mu.Unlock()
 	switch {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tertulia/chat"
+	"tertulia/internal/store"
 )
 
 const (
@@ -79,7 +80,7 @@ func (h *Hub) compareHeads(feeds []*Feed) {
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, headsTime)
 	defer cancel()
-	rooms, err := h.cfg.Log.Heads(ctx, ids)
+	heads, err := h.cfg.Log.Heads(ctx, ids)
 	if err != nil {
 		for _, f := range feeds {
 			f.active.Store(true) // look again next time
@@ -89,9 +90,13 @@ func (h *Hub) compareHeads(feeds []*Feed) {
 		}
 		return
 	}
-	for _, room := range rooms {
-		at := known[room.ID]
-		at.feed.compare(room, at.head)
+	for _, head := range heads {
+		at := known[head.Room.ID]
+		delete(known, head.Room.ID)
+		at.feed.compare(head, at.head)
+	}
+	for id, at := range known { // without a log
+		at.feed.compare(store.Head{Room: chat.Room{ID: id, Epoch: h.cfg.Log.Epoch(), Floor: 1}}, at.head)
 	}
 }
 

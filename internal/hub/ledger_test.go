@@ -40,12 +40,15 @@ func (l *ledger) Room(_ context.Context, id chat.RoomID) (chat.Room, error) {
 	return room, nil
 }
 
-func (l *ledger) Heads(ctx context.Context, ids []chat.RoomID) (rooms []chat.Room, err error) {
+func (l *ledger) Heads(_ context.Context, ids []chat.RoomID) (heads []store.Head, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, id := range ids {
-		r, _ := l.Room(ctx, id)
-		rooms = append(rooms, r)
+		if room, events := l.room(id); room.Exists {
+			heads = append(heads, store.Head{Room: room, Tag: events[len(events)-1].Tag})
+		}
 	}
-	return rooms, nil
+	return heads, nil
 }
 
 func (l *ledger) After(_ context.Context, id chat.RoomID, after uint64, limit store.Limit) (store.Page, error) {
@@ -95,6 +98,14 @@ func (l *ledger) add(e chat.Event) chat.Event {
 	}
 	l.events = append(l.events, e)
 	return e
+}
+
+// rewrite puts another event in the place of seq.
+func (l *ledger) rewrite(seq uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := &l.events[seq-1]
+	e.Tag, e.Body = ^e.Tag, []byte("rewritten")
 }
 
 // newLedger is a world whose room 1 is a ledger.

@@ -24,21 +24,21 @@ type twisted struct {
 	store.Reader
 
 	mu     sync.Mutex
-	heads  func([]chat.Room)
+	heads  func([]store.Head) []store.Head
 	after  func(*store.Page) error
 	before func(*store.Page)
 	reads  int // calls of After
 }
 
-func (l *twisted) Heads(ctx context.Context, ids []chat.RoomID) ([]chat.Room, error) {
-	rooms, err := l.Reader.Heads(ctx, ids)
+func (l *twisted) Heads(ctx context.Context, ids []chat.RoomID) ([]store.Head, error) {
+	heads, err := l.Reader.Heads(ctx, ids)
 	l.mu.Lock()
 	change := l.heads
 	l.mu.Unlock()
 	if change != nil {
-		change(rooms)
+		heads = change(heads)
 	}
-	return rooms, err
+	return heads, err
 }
 
 func (l *twisted) After(ctx context.Context, id chat.RoomID, after uint64, limit store.Limit) (store.Page, error) {
@@ -107,12 +107,14 @@ func (r *reader) wantBye(t *testing.T, reason Reason) {
 func TestRewrittenLogEndsItsReaders(t *testing.T) {
 	cases := []struct {
 		name  string
-		heads func([]chat.Room)
+		heads func([]store.Head) []store.Head
 		ended bool
 	}{
-		{"another epoch", func(rooms []chat.Room) { rooms[0].Epoch = "other" }, true},
-		{"a lower head", func(rooms []chat.Room) { rooms[0].Head-- }, true},
-		{"the same", func([]chat.Room) {}, false},
+		{"another epoch", func(h []store.Head) []store.Head { h[0].Room.Epoch = "other"; return h }, true},
+		{"a lower head", func(h []store.Head) []store.Head { h[0].Room.Head--; return h }, true},
+		{"another newest event", func(h []store.Head) []store.Head { h[0].Tag++; return h }, true},
+		{"no log any more", func([]store.Head) []store.Head { return nil }, true},
+		{"the same", func(h []store.Head) []store.Head { return h }, false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -152,6 +154,43 @@ func TestRewrittenLogEndsItsReaders(t *testing.T) {
 	}
 }
 
+// A failover that lost the newest events, and as many new ones since: the log is
+// as long as before. The next look at the store finds out, in doubt or not, and
+// the cursors of those who have read what is gone are not continued.
+func TestRewrittenLogOfEqualLength(t *testing.T) {
+	cases := []struct {
+		name string
+		look func(*Feed)
+	}{
+		{"after a loss", func(f *Feed) { f.take(nil); time.Sleep(doubtWait) }},
+		{"at the next check", func(*Feed) { time.Sleep(quietEvery * defaultHeadCheck) }},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, log := newLedger(t, local.New(), nil)
+				defer w.close()
+				r := w.reader("r", -1)
+				w.join(r, "1", AttachOptions{})
+				for range 3 {
+					w.say(log, "text")
+				}
+				settle()
+				log.rewrite(3)
+				c.look(r.sub.feed)
+				r.wantBye(t, Rewritten)
+				again := w.reader("r", -1)
+				at := w.join(again, "1", AttachOptions{After: &chat.Cursor{Epoch: ledgerEpoch, Seq: 3, Tag: 3, HasTag: true}, Recent: 9, RecentBytes: 1 << 20})
+				if at.Gap != GapEpoch || len(at.Recent) != 3 || !strings.Contains(string(at.Recent[2].Frame), "rewritten") {
+					t.Errorf("the reader comes back to gap %v and %d events, want gap %v and the log as it is", at.Gap, len(at.Recent), GapEpoch)
+				}
+				r.sub.Detach()
+				again.sub.Detach()
+			})
+		})
+	}
+}
+
 // An event that comes while the store is asked makes its answer old, not the
 // log another one.
 func TestHeadThatMovesWhileItIsComparedIsNoRewriting(t *testing.T) {
@@ -162,9 +201,10 @@ func TestHeadThatMovesWhileItIsComparedIsNoRewriting(t *testing.T) {
 		w.join(r, "1", AttachOptions{})
 		w.post("1", "a", "one")
 		log.set(func(l *twisted) {
-			l.heads = func([]chat.Room) { // read before
+			l.heads = func(h []store.Head) []store.Head { // read before
 				w.post("1", "a", "two")
 				time.Sleep(time.Millisecond) // until it has been published
+				return h
 			}
 		})
 		time.Sleep(defaultHeadCheck + time.Second)

@@ -175,6 +175,13 @@ func (t *tail) tag(seq uint64) (tag uint32, ok bool) {
 	return c.tag(seq), true
 }
 
+// contradicts reports whether the tail holds another event at seq than the one
+// with this tag.
+func (t *tail) contradicts(seq uint64, tag uint32) bool {
+	has, ok := t.tag(seq)
+	return ok && has != tag
+}
+
 // snapshot copies t so that it may be read while t grows; buf is reused.
 func (t *tail) snapshot(buf []chunk) tail {
 	return tail{chunks: append(buf[:0], t.chunks...), bytes: t.bytes}

@@ -213,7 +213,7 @@ func (s *Service) check(now time.Time) {
 func (s *Service) compareHeads(ids []chat.RoomID) {
 	ctx, cancel := context.WithTimeout(s.ctx, readLimit)
 	defer cancel()
-	rooms, err := s.cfg.Store.Heads(ctx, ids)
+	heads, err := s.cfg.Store.Heads(ctx, ids)
 	if err != nil {
 		s.logFailure("heads", err)
 	}
@@ -226,9 +226,9 @@ func (s *Service) compareHeads(ids []chat.RoomID) {
 			}
 		}
 	}
-	for i := range rooms {
-		if w := s.rooms[rooms[i].ID]; w != nil {
-			s.learn(w, &rooms[i])
+	for i := range heads {
+		if w := s.rooms[heads[i].Room.ID]; w != nil {
+			s.learn(w, &heads[i].Room)
 		}
 	}
 }

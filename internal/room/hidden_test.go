@@ -44,7 +44,7 @@ func (w *witness) Room(ctx context.Context, id chat.RoomID) (chat.Room, error) {
 	return w.Store.Room(ctx, id)
 }
 
-func (w *witness) Heads(ctx context.Context, ids []chat.RoomID) ([]chat.Room, error) {
+func (w *witness) Heads(ctx context.Context, ids []chat.RoomID) ([]store.Head, error) {
 	w.note("Heads")
 	return w.Store.Heads(ctx, ids)
 }

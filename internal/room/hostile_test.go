@@ -171,16 +171,16 @@ func (h *hostile) room(id chat.RoomID) chat.Room {
 	return chat.Room{ID: id, Exists: n > 0, Epoch: h.Epoch(), Head: n, Floor: 1, Msgs: n}
 }
 
-func (h *hostile) Heads(_ context.Context, ids []chat.RoomID) ([]chat.Room, error) {
+func (h *hostile) Heads(_ context.Context, ids []chat.RoomID) ([]store.Head, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var rooms []chat.Room
+	var heads []store.Head
 	for _, id := range ids {
-		if len(h.logs[id]) > 0 {
-			rooms = append(rooms, h.room(id))
+		if n := len(h.logs[id]); n > 0 {
+			heads = append(heads, store.Head{Room: h.room(id), Tag: h.logs[id][n-1].Tag})
 		}
 	}
-	return rooms, nil
+	return heads, nil
 }
 
 func (h *hostile) After(_ context.Context, id chat.RoomID, after uint64, limit store.Limit) (store.Page, error) {

@@ -39,15 +39,15 @@ func (l *Log) Room(ctx context.Context, id chat.RoomID) (chat.Room, error) {
 }
 
 // Heads is store.Reader's Heads.
-func (l *Log) Heads(ctx context.Context, ids []chat.RoomID) ([]chat.Room, error) {
-	rooms, err := l.s.store.Heads(ctx, ids)
+func (l *Log) Heads(ctx context.Context, ids []chat.RoomID) ([]store.Head, error) {
+	heads, err := l.s.store.Heads(ctx, ids)
 	if err == nil {
-		err = l.settleLanes(ctx, rooms)
+		err = l.settleLanes(ctx, heads)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return rooms, nil
+	return heads, nil
 }
 
 // After is store.Reader's After.
@@ -85,10 +85,10 @@ func (l *Log) settle(ctx context.Context, id chat.RoomID) error {
 // settleLanes waits until the batches in flight in the lanes of these rooms
 // have been answered. Which of them hold posts to which rooms is not looked
 // at, for a check of heads asks for thousands of rooms.
-func (l *Log) settleLanes(ctx context.Context, rooms []chat.Room) error {
+func (l *Log) settleLanes(ctx context.Context, heads []store.Head) error {
 	seen := make(map[*lane]bool, len(l.s.lanes))
-	for i := range rooms {
-		lane, _ := l.s.lane(rooms[i].ID)
+	for i := range heads {
+		lane, _ := l.s.lane(heads[i].Room.ID)
 		if seen[lane] {
 			continue
 		}

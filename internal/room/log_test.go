@@ -24,10 +24,10 @@ var reads = []struct {
 		return r.Head, err
 	}},
 	{"Heads", func(ctx context.Context, l *Log) (uint64, error) {
-		rooms, err := l.Heads(ctx, []chat.RoomID{"0", "1", "2"})
-		for _, r := range rooms {
-			if r.ID == "1" {
-				return r.Head, err
+		heads, err := l.Heads(ctx, []chat.RoomID{"0", "1", "2"})
+		for _, h := range heads {
+			if h.Room.ID == "1" {
+				return h.Room.Head, err
 			}
 		}
 		return 0, err

@@ -254,11 +254,11 @@ func (tr *trial) read(ctx context.Context, rng *rand.Rand) {
 
 // readHeads returns what a room holds up to the head that Heads reports.
 func (tr *trial) readHeads(ctx context.Context, id chat.RoomID) (store.Page, error) {
-	rooms, err := tr.svc.Log().Heads(ctx, []chat.RoomID{id, "nowhere"})
-	if err != nil || len(rooms) == 0 {
+	heads, err := tr.svc.Log().Heads(ctx, []chat.RoomID{id, "nowhere"})
+	if err != nil || len(heads) == 0 {
 		return store.Page{}, err
 	}
-	return tr.store.After(ctx, id, 0, store.Limit{Events: int(rooms[0].Head)})
+	return tr.store.After(ctx, id, 0, store.Limit{Events: int(heads[0].Room.Head)})
 }
 
 // checkEnd compares what was answered with what is stored and published.

@@ -161,6 +161,14 @@ type Page struct {
 	Events []chat.Event // rising seq
 }
 
+// Head is how far the log of a room goes. Two logs may end at the same seq,
+// one of them being what a failover or a backup has made of the other: then
+// the tags differ.
+type Head struct {
+	Room chat.Room
+	Tag  uint32 // of the event at Room.Head
+}
+
 // Limit bounds a page by events and by the bytes of their bodies, whichever
 // comes first; a page that is not at its end holds at least one event, so
 // numbers below 1 mean one event. No more memory is taken than the page needs
@@ -181,8 +189,9 @@ type Reader interface {
 	// Room returns a room's state; for one without a log, Exists is false and
 	// the error nil.
 	Room(ctx context.Context, id chat.RoomID) (chat.Room, error)
-	// Heads returns the rooms among ids that have a log, in any order.
-	Heads(ctx context.Context, ids []chat.RoomID) ([]chat.Room, error)
+	// Heads returns the rooms among ids that have a log, each once and in any
+	// order.
+	Heads(ctx context.Context, ids []chat.RoomID) ([]Head, error)
 	// After returns the first events with seq > after, oldest first; none if
 	// after is at or beyond the head.
 	After(ctx context.Context, id chat.RoomID, after uint64, limit Limit) (Page, error)

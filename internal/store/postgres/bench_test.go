@@ -3,6 +3,7 @@ package postgres
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -81,6 +82,28 @@ func BenchmarkLast50(b *testing.B) {
 		page, err := s.Before(b.Context(), "r", 0, store.Limit{Events: 50, Bytes: 1 << 20})
 		if err != nil || len(page.Events) != 50 {
 			b.Fatalf("Before = %d events, %v, want 50", len(page.Events), err)
+		}
+	}
+}
+
+// BenchmarkHeads compares a thousand rooms, as the hub does in one look.
+func BenchmarkHeads(b *testing.B) {
+	s := openStore(b)
+	ids := make([]chat.RoomID, 1000)
+	var batch []store.Append
+	for i := range ids {
+		ids[i] = chat.RoomID("room-" + strconv.Itoa(i))
+		batch = append(batch, posts(ids[i], "n", 10)...)
+	}
+	for part := range slices.Chunk(batch, 500) {
+		if _, err := s.Append(b.Context(), part); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if heads, err := s.Heads(b.Context(), ids); err != nil || len(heads) != len(ids) {
+			b.Fatalf("Heads = %d rooms, %v, want %d", len(heads), err, len(ids))
 		}
 	}
 }

@@ -24,9 +24,19 @@ func (s *Store) noRoom(id chat.RoomID) chat.Room {
 	return chat.Room{ID: id, Epoch: s.meta.epoch, Floor: 1}
 }
 
-// Heads returns the rooms among ids that have a log.
-func (s *Store) Heads(ctx context.Context, ids []chat.RoomID) ([]chat.Room, error) {
-	return s.listRooms(ctx, "read heads", s.sql.heads, ids)
+// Heads returns the rooms among ids that have a log, with the tags of their
+// newest events.
+func (s *Store) Heads(ctx context.Context, ids []chat.RoomID) (heads []store.Head, err error) {
+	var (
+		r   roomRow
+		tag number
+	)
+	err = s.read(ctx, "read heads", statement{s.sql.heads, []any{ids}, append(r.dest(), &tag), func() error {
+		room, err := r.room(s.meta.epoch)
+		heads = append(heads, store.Head{Room: room, Tag: uint32(tag)})
+		return err
+	}})
+	return heads, err
 }
 
 // listRooms returns the rooms that a statement finds.

@@ -44,8 +44,9 @@ func statementsIn(schema string) statements {
 			$6::integer[], $7::boolean[]) k`),
 		trim: in(`SELECT `, of("(t.r)", roomColumns), `, more FROM @trim_room($1, $2, $3, $4) t`),
 
-		room:   in(`SELECT `, room, ` FROM @rooms r WHERE r.id = $1`),
-		heads:  in(`SELECT `, room, ` FROM @rooms r WHERE r.id = ANY ($1::text[])`),
+		room: in(`SELECT `, room, ` FROM @rooms r WHERE r.id = $1`),
+		// Not a join, which the planner may make a walk through all events.
+		heads:  in(`SELECT `, room, `, (SELECT tag FROM @events WHERE room_no = r.no AND seq = r.head) FROM @rooms r WHERE r.id = ANY ($1::text[])`),
 		after:  page(`seq > $2`, ``),
 		before: page(`seq < $2`, `DESC`),
 

@@ -110,3 +110,28 @@ func processCPU(b *testing.B) time.Duration {
 	}
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
+
+// BenchmarkHeads compares a thousand rooms, as the hub does in one look.
+func BenchmarkHeads(b *testing.B) {
+	s := openStore(b, b.TempDir())
+	ids := make([]chat.RoomID, 1000)
+	for i := range ids {
+		ids[i] = chat.RoomID("room-" + strconv.Itoa(i))
+	}
+	batch := make([]store.Append, 10*len(ids))
+	for i := range batch {
+		batch[i] = store.Append{
+			Room: ids[i%len(ids)], Kind: chat.KindMessage, Actor: chat.User{ID: "1", Name: "User 1"},
+			Body: chat.MessageBody(strings.Repeat("x", benchBody)), MayCreate: true,
+		}
+	}
+	if _, err := s.Append(b.Context(), batch); err != nil {
+		b.Fatalf("Append: %v", err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if heads, err := s.Heads(b.Context(), ids); err != nil || len(heads) != len(ids) {
+			b.Fatalf("Heads = %d rooms, %v, want %d", len(heads), err, len(ids))
+		}
+	}
+}

@@ -22,13 +22,14 @@ func (s *Store) Room(ctx context.Context, id chat.RoomID) (room chat.Room, err e
 	return room, err
 }
 
-// Heads returns the rooms among ids that have a log.
-func (s *Store) Heads(ctx context.Context, ids []chat.RoomID) (rooms []chat.Room, err error) {
+// Heads returns the rooms among ids that have a log, with the tags of their
+// newest events.
+func (s *Store) Heads(ctx context.Context, ids []chat.RoomID) (heads []store.Head, err error) {
 	err = s.read(ctx, "read heads", func(r *reader) (err error) {
-		rooms, err = r.heads(ctx, ids)
+		heads, err = r.heads(ctx, ids)
 		return err
 	})
-	return rooms, err
+	return heads, err
 }
 
 // After returns the first events with seq > after.
@@ -122,8 +123,9 @@ func (r *reader) prepare() error {
 	)
 	s := &r.stmt
 	return r.conn.prepareAll(map[**stmt]string{
-		&s.room:       rooms + `r.id = ?`,
-		&s.heads:      rooms + `r.id IN (SELECT value FROM json_each(?))`,
+		&s.room: rooms + `r.id = ?`,
+		&s.heads: `SELECT ` + roomColumns + `, (SELECT tag FROM events WHERE room_no = r.no AND seq = r.head) FROM rooms r
+			WHERE r.id IN (SELECT value FROM json_each(?))`,
 		&s.after:      events + `seq > ? ORDER BY seq LIMIT ?`,
 		&s.before:     events + `seq < ? ORDER BY seq DESC LIMIT ?`,
 		&s.afterOnly:  events + `seq > ? AND kind = ? ORDER BY seq LIMIT ?`,
@@ -178,17 +180,17 @@ func (r *reader) end() error {
 }
 
 // heads looks all rooms up in one statement, and so in one snapshot.
-func (r *reader) heads(ctx context.Context, ids []chat.RoomID) ([]chat.Room, error) {
+func (r *reader) heads(ctx context.Context, ids []chat.RoomID) ([]store.Head, error) {
 	rows, err := r.stmt.heads.query(jsonArray(ids))
 	if err != nil {
 		return nil, err
 	}
-	var rooms []chat.Room
-	err = r.each(ctx, rows, roomWidth, func(v *row) bool {
-		rooms = append(rooms, v.room(r.epoch))
+	var heads []store.Head
+	err = r.each(ctx, rows, roomWidth+1, func(v *row) bool {
+		heads = append(heads, store.Head{Room: v.room(r.epoch), Tag: uint32(v.int(roomWidth))})
 		return true
 	})
-	return rooms, err
+	return heads, err
 }
 
 func jsonArray[T ~string](words []T) string {

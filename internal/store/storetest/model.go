@@ -436,7 +436,7 @@ func (m *model) before(t *rapid.T, w *world) {
 
 // check compares the rooms' states, read in two ways, and their members.
 func (m *model) check(w *world) {
-	var exist []chat.Room
+	var exist []store.Head
 	for _, id := range m.names {
 		r := m.rooms[id]
 		if got := w.room(id); got != r.Room {
@@ -448,11 +448,11 @@ func (m *model) check(w *world) {
 			}
 		}
 		if r.Exists {
-			exist = append(exist, r.Room)
+			exist = append(exist, store.Head{Room: r.Room, Tag: r.log[r.Head-1].Tag})
 		}
 	}
 	heads, err := w.s.Heads(context.Background(), m.names)
-	slices.SortFunc(heads, func(a, b chat.Room) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	slices.SortFunc(heads, byRoom)
 	if err != nil || !slices.Equal(heads, exist) {
 		w.Errorf("Heads = %+v, %v, want %+v", heads, err, exist)
 	}

@@ -45,11 +45,23 @@ var readCases = []testCase{
 		if err != nil {
 			w.Fatalf("Heads: %v", err)
 		}
-		want := []chat.Room{w.room("a"), w.room("b"), w.room(`odd:#é`)}
-		slices.SortFunc(got, func(a, b chat.Room) int { return strings.Compare(string(a.ID), string(b.ID)) })
+		want := []store.Head{w.head("a"), w.head("b"), w.head(`odd:#é`)}
+		slices.SortFunc(got, byRoom)
 		if !slices.Equal(got, want) {
 			w.Errorf("Heads = %+v, want %+v", got, want)
 		}
+	}},
+	{"a head's tag is that of the newest event, whatever is changed or trimmed below it", func(w *world) {
+		w.append(slices.Concat(posts("r", 12), posts("s", 12))...)
+		w.wantHeads("r", "s")
+		w.stored(edit("r", "a", 3, "other"))
+		w.wantHeads("r", "s")
+		w.stored(remove("s", "a", 12))
+		w.wantHeads("r", "s")
+		w.trim("r", chat.Retention{Events: 1})
+		w.wantHeads("r", "s")
+		w.reopen()
+		w.wantHeads("r", "s")
 	}},
 	{"heads of no rooms and of very many", func(w *world) {
 		w.append(posts("r7", 1)...)
@@ -171,6 +183,34 @@ var readCases = []testCase{
 	}},
 }
 
+// head is what Heads must return for a room: what Room says, and the tag of the
+// event at its head.
+func (w *world) head(id chat.RoomID) store.Head {
+	w.Helper()
+	page := w.before(id, 0, store.Limit{})
+	if n := len(page.Events); n != 1 || page.Events[0].Seq != page.Room.Head {
+		w.Fatalf("the end of %s is %v, want the event at head %d", id, seqs(page.Events), page.Room.Head)
+	}
+	return store.Head{Room: page.Room, Tag: page.Events[0].Tag}
+}
+
+// wantHeads checks the heads of rooms that have a log.
+func (w *world) wantHeads(ids ...chat.RoomID) {
+	w.Helper()
+	var want []store.Head
+	for _, id := range ids {
+		want = append(want, w.head(id))
+	}
+	got, err := w.s.Heads(context.Background(), ids)
+	slices.SortFunc(got, byRoom)
+	if err != nil || !slices.Equal(got, want) {
+		w.Errorf("Heads = %+v, %v, want %+v", got, err, want)
+	}
+}
+
+// byRoom orders heads by the ids of their rooms.
+func byRoom(a, b store.Head) int { return strings.Compare(string(a.Room.ID), string(b.Room.ID)) }
+
 // watchGrowth reads room r until done is closed, and checks each page against
 // the room beside it.
 func watchGrowth(w *world, done <-chan struct{}, stride uint64) {
@@ -207,7 +247,7 @@ func watchGrowth(w *world, done <-chan struct{}, stride uint64) {
 			w.Errorf("Head went from %d back to %d", head, before.Room.Head)
 		}
 		heads, err := w.s.Heads(ctx, []chat.RoomID{"r", "s"})
-		if err != nil || len(heads) == 2 && heads[0].Head != heads[1].Head {
+		if err != nil || len(heads) == 2 && heads[0].Room.Head != heads[1].Room.Head {
 			w.Errorf("Heads = %+v, %v, want equal heads", heads, err)
 		}
 	}

@@ -102,7 +102,7 @@ func (w *world) wantRoom(want chat.Room) {
 		return
 	}
 	heads, err := w.s.Heads(context.Background(), []chat.RoomID{want.ID})
-	if err != nil || len(heads) != 1 || heads[0] != want {
+	if err != nil || len(heads) != 1 || heads[0].Room != want {
 		w.Errorf("Heads = %+v, %v, want %+v", heads, err, want)
 	}
 }

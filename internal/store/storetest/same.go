@@ -29,9 +29,9 @@ func Same(t *testing.T, got, want store.Store, users []chat.UserID, tokens []str
 	ids := c.rooms()
 	c.same("Heads", func(s store.Store) (any, error) {
 		heads, err := s.Heads(t.Context(), ids)
-		byID := make(map[chat.RoomID]chat.Room)
-		for _, room := range heads {
-			byID[room.ID] = room
+		byID := make(map[chat.RoomID]store.Head)
+		for _, head := range heads {
+			byID[head.Room.ID] = head
 		}
 		return byID, err
 	})
