@@ -36,6 +36,7 @@ type batch struct {
 // waiter is who waits for one row.
 type waiter struct {
 	key      uint64 // of the room, see Service.lane
+	conn     uint32 // over which a post has come, 0 if over none; see Post.Conn
 	done     func(Posted, error)
 	source   Source
 	postedAt time.Time // only for the log at debug
@@ -53,6 +54,26 @@ func (b *batch) add(rows []store.Append, waiters []waiter, bytes int) {
 	b.rows = append(b.rows, rows...)
 	b.waiters = append(b.waiters, waiters...)
 	b.bytes += bytes
+}
+
+// moveTo moves the posts that are chosen to another batch, in their order, and
+// returns their size.
+func (b *batch) moveTo(other *batch, chosen func(*waiter) bool) (bytes int) {
+	rows, waiters := b.rows[:0], b.waiters[:0]
+	for i := range b.rows {
+		if !chosen(&b.waiters[i]) {
+			rows, waiters = append(rows, b.rows[i]), append(waiters, b.waiters[i])
+			continue
+		}
+		size := rowBytes(&b.rows[i])
+		other.add(b.rows[i:i+1], b.waiters[i:i+1], size)
+		bytes += size
+	}
+	clear(b.rows[len(rows):])
+	clear(b.waiters[len(waiters):])
+	b.rows, b.waiters = rows, waiters
+	b.bytes -= bytes
+	return bytes
 }
 
 // concerns reports whether b holds a post to the room of this key. Another

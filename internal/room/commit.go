@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"tertulia/chat"
@@ -42,12 +43,38 @@ func (l *lane) commit(b *batch) {
 		l.settle(b)
 		l.broken(err)
 	case errors.Is(err, store.ErrUnavailable):
+		behind := l.takeBehind(b)
 		l.answerAll(b, l.notStored())
 		l.settle(b)
+		l.answerAll(behind, errBehind)
 	default:
 		l.answerAll(b, errUnknown)
 		l.settle(b)
 	}
+}
+
+// takeBehind takes out of the queue what has come over the same connections, to
+// the same rooms, as the posts of a batch that is not stored. Posts go with no
+// other row, so the rest of the queue is as good as before.
+func (l *lane) takeBehind(b *batch) *batch {
+	type origin struct {
+		conn uint32
+		key  uint64
+	}
+	origins := make(map[origin]bool)
+	for i := range b.waiters {
+		if w := &b.waiters[i]; w.conn != 0 {
+			origins[origin{w.conn, w.key}] = true
+		}
+	}
+	behind := new(batch)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, queued := range l.queue {
+		l.queuedBytes -= queued.moveTo(behind, func(w *waiter) bool { return origins[origin{w.conn, w.key}] })
+	}
+	l.queue = slices.DeleteFunc(l.queue, func(b *batch) bool { return len(b.rows) == 0 })
+	return behind
 }
 
 // notStored is why a batch is not stored that the store would not take: it

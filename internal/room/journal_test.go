@@ -208,6 +208,66 @@ func TestRerunsBackOff(t *testing.T) {
 	})
 }
 
+// What was posted behind a message that is not stored would be stored before it
+// when that is sent again, so it is refused too: of the same connection, in the
+// same room.
+func TestUnavailableIsAnsweredToThoseBehindToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHostile(1)
+		h.fate = fates(fate{before: time.Second, err: store.ErrUnavailable})
+		s := newStage(t, h)
+		post := func(conn uint32, room chat.RoomID, content string) {
+			s.Post(Post{Room: room, By: byAlice, Nonce: chat.Nonce(content), Content: content, Conn: conn}, s.noting(content))
+		}
+		post(1, "1", "a")
+		synctest.Wait() // with the store
+		post(1, "1", "b")
+		post(2, "1", "another connection")
+		post(1, "2", "another room")
+		post(0, "1", "no connection")
+		post(1, "1", "c")
+		pass(2 * time.Second)
+		post(1, "1", "a")
+		post(1, "1", "b")
+		post(1, "1", "c")
+		pass(time.Second)
+		want := []string{
+			"a store_unavailable", "b store_unavailable", "c store_unavailable",
+			"another connection 1", "another room 1", "no connection 2",
+			"a 3", "b 4", "c 5",
+		}
+		if got := s.taken(); !slices.Equal(got, want) {
+			t.Errorf("answers = %q, want %q", got, want)
+		}
+		l := firstLane(s.Service, "1")
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.queuedBytes != 0 || len(l.queue) != 0 {
+			t.Errorf("%d bytes in %d batches are queued, want none", l.queuedBytes, len(l.queue))
+		}
+	})
+}
+
+// A queue of nothing but what is refused leaves nothing to be stored.
+func TestNothingIsStoredOfAQueueThatIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHostile(1)
+		h.fate = fates(fate{before: time.Second, err: store.ErrUnavailable})
+		s := newStage(t, h)
+		for _, content := range []string{"a", "b", "c"} {
+			s.Post(Post{Room: "1", By: byAlice, Nonce: chat.Nonce(content), Content: content, Conn: 1}, s.noting(content))
+			synctest.Wait()
+		}
+		pass(time.Minute)
+		if got, want := s.taken(), []string{"a store_unavailable", "b store_unavailable", "c store_unavailable"}; !slices.Equal(got, want) {
+			t.Errorf("answers = %q, want %q", got, want)
+		}
+		if n := len(h.calls); n != 1 {
+			t.Errorf("the store was called %d times, want once", n)
+		}
+	})
+}
+
 func TestUnknownForTooLongIsAnsweredAndStillPublished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHostile(1)

@@ -18,6 +18,11 @@ type Post struct {
 	Nonce   chat.Nonce
 	Content string
 	Source  Source // for the counts
+	// Conn tells apart the connections that posts come over, 0 is none. If the
+	// store is unavailable for a post, those that are queued behind it from the
+	// same connection to the same room are refused like it: they would
+	// otherwise be stored before it when it is sent again.
+	Conn uint32
 }
 
 // Posted is a post that is stored.
@@ -61,7 +66,7 @@ func (s *Service) Post(p Post, done func(Posted, error)) {
 		MayCreate: s.mayCreate(p.Room),
 		Condition: condition(p.By, ActPost),
 	}
-	w := waiter{key: key, done: done, source: p.Source}
+	w := waiter{key: key, conn: p.Conn, done: done, source: p.Source}
 	if s.log.Enabled(context.Background(), slog.LevelDebug) {
 		w.postedAt = time.Now()
 	}

@@ -23,6 +23,7 @@ var (
 	}
 	errQueueFull   = unavailable("More is being posted than can be stored; nothing was stored, send this again in a moment.")
 	errUnavailable = unavailable("The message could not be stored; send it again in a moment.")
+	errBehind      = unavailable("A message before this one could not be stored; nothing was stored, send this again behind that one.")
 	errUnknown     = unavailable("Nobody knows yet whether the message is stored; send it again with the same nonce.")
 	errStalled     = unavailable("The store does not answer; nothing was stored, send this again in a moment.")
 	errBroken      = unavailable("The store failed and the server is restarting; send this again with the same nonce.")

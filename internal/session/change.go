@@ -30,7 +30,7 @@ func (v *V1) post(r *wire.Request) {
 	done := v.outcome(r, v.replies.reserve(), func(b []byte, p *room.Posted) []byte {
 		return wire.AppendMessageSent(b, id, &p.Event, p.Duplicate)
 	})
-	v.srv.Rooms.Post(room.Post{Room: r.Room, By: v.by, Nonce: r.Nonce, Content: r.Content}, done)
+	v.srv.Rooms.Post(room.Post{Room: r.Room, By: v.by, Nonce: r.Nonce, Content: r.Content, Conn: v.conn.ID()}, done)
 }
 
 // changed is what is told of an edit or a deletion that is stored.

@@ -38,6 +38,7 @@ func (s *Session) post(cmd wire.Command) {
 		By:      s.by,
 		Nonce:   cmd.Nonce,
 		Content: cmd.Content,
+		Conn:    s.conn.ID(),
 	}, func(p room.Posted, err error) {
 		if err != nil {
 			told := asError(err)

@@ -479,6 +479,31 @@ func TestResume(t *testing.T) {
 	})
 }
 
+// docs/protocol.md §6.2: what waits behind a message that could not be stored is
+// refused with it, so that sending all again keeps their order.
+func TestOrderOverAStoreThatFails(t *testing.T) {
+	inBubble(t, func(n *node) {
+		a := n.enter(ana)
+		n.store.fail(store.ErrUnavailable)
+		release := n.store.hold()
+		posts := []string{"one", "two", "three"}
+		for _, content := range posts {
+			a.send(message(content))
+			synctest.Wait()
+		}
+		n.store.fail(nil)
+		release()
+		for range posts {
+			a.want(`{"type":"error","code":"store_unavailable","data":{"retryable":true}}`)
+		}
+		for i, content := range posts {
+			a.send(message(content))
+			a.want(`{"type":"message_sent"}`, fmt.Sprintf(`{"type":"message","seq":%d,"data":{"content":%q}}`, i+1, content))
+		}
+		a.leave(true)
+	})
+}
+
 // docs/protocol.md §6.1: an error that says try again, and the connection
 // stays.
 func TestStoreThatFails(t *testing.T) {
