@@ -179,6 +179,7 @@ func (f *Feed) unlink(s *Sub) {
 }
 
 func (f *Feed) attach(ctx context.Context, s *Sub, opt AttachOptions) (Attached, error) {
+	f.mend(ctx, opt)
 	gap := GapNone
 	if opt.After != nil {
 		var err error

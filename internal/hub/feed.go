@@ -55,6 +55,11 @@ type Feed struct {
 	held    []*chat.Event // durable events beyond next, in no order
 	changed uint64        // the last seq that may be of a ban or of settings
 	filling bool          // one goroutine reads what is missing
+	// cut says that a change of the log has taken from the tail what readers may
+	// yet ask for; mending is closed when that has been read again, and nil
+	// unless it is being read.
+	cut     bool
+	mending chan struct{}
 	// disputed is a seq that an event has come for whose tag is another than
 	// the tail's; 0 if none.
 	disputed uint64
@@ -215,7 +220,7 @@ func (f *Feed) wake(loops uint64) {
 func (f *Feed) append(e *chat.Event) {
 	if c, ok := changeOf(e); ok {
 		f.changes.add(c)
-		f.tail.forget(c.last)
+		f.cut = f.tail.forget(c.last) || f.cut
 	}
 	switch e.Kind {
 	case chat.KindMemberRemoved, chat.KindMemberBanned:

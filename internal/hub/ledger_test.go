@@ -17,7 +17,8 @@ import (
 type ledger struct {
 	mu     sync.Mutex
 	events []chat.Event
-	// slow, if not nil, is called by After between reading and returning.
+	// slow, if not nil, is called by After and Before between reading and
+	// returning.
 	slow func()
 }
 
@@ -66,13 +67,17 @@ func (l *ledger) After(_ context.Context, id chat.RoomID, after uint64, limit st
 
 func (l *ledger) Before(_ context.Context, id chat.RoomID, before uint64, limit store.Limit) (store.Page, error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	room, events := l.room(id)
 	end := len(events)
 	if before > 0 {
 		end = min(end, int(before)-1)
 	}
 	kept := slices.Clone(events[:end])
+	slow := l.slow
+	l.mu.Unlock()
+	if slow != nil {
+		slow()
+	}
 	if limit.Only != 0 {
 		kept = slices.DeleteFunc(kept, func(e chat.Event) bool { return e.Kind != limit.Only })
 	}

@@ -132,16 +132,16 @@ func (t *tail) add(seq uint64, frame []byte, tag uint32, hidden bool, limit int)
 	}
 }
 
-// forget lets go of the frames up to and including seq. Nothing that snapshots
-// share is changed.
-func (t *tail) forget(seq uint64) {
+// forget lets go of the frames up to and including seq, and reports whether
+// there were any. Nothing that snapshots share is changed.
+func (t *tail) forget(seq uint64) bool {
 	kept := t.chunks
 	for len(kept) > 0 && kept[0].last() <= seq {
 		t.bytes -= cap(kept[0].buf)
 		kept = kept[1:]
 	}
 	if len(kept) == len(t.chunks) && (len(kept) == 0 || kept[0].first > seq) {
-		return
+		return false
 	}
 	t.chunks = slices.Clone(kept)
 	if len(kept) > 0 && kept[0].first <= seq {
@@ -149,6 +149,18 @@ func (t *tail) forget(seq uint64) {
 		t.chunks[0] = kept[0].from(seq + 1)
 		t.bytes += cap(t.chunks[0].buf)
 	}
+	return true
+}
+
+// prepend puts before t the frames that end right before its first, those of
+// the newest chunks that limit bytes leave room for.
+func (t *tail) prepend(older tail, limit int) {
+	from := len(older.chunks)
+	for from > 0 && t.bytes+cap(older.chunks[from-1].buf) <= limit {
+		from--
+		t.bytes += cap(older.chunks[from].buf)
+	}
+	t.chunks = slices.Concat(older.chunks[from:], t.chunks)
 }
 
 // first returns the lowest seq held; it is meaningless for an empty tail.
