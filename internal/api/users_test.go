@@ -27,8 +27,8 @@ func TestUsers(t *testing.T) {
 	service.do("POST", "/users/alice/revoke", "").want(http.StatusNoContent)
 	service.do("GET", "/users/alice", "").want(http.StatusOK).is(`{"user_id":"alice","username":"Alice","created_at":"…","revoked_before":"…"}`)
 	service.do("POST", "/tokens/revoke", `{"token_id":"t-1","user_id":"alice"}`).want(http.StatusNoContent)
-	if revoked, err := w.store.TokenRevoked(t.Context(), "t-1"); err != nil || !revoked {
-		t.Errorf("the token is revoked: %v, %v", revoked, err)
+	if got, err := w.store.Validity(t.Context(), []chat.Credential{{TokenID: "t-1"}}); err != nil || !got[0].TokenRevoked {
+		t.Errorf("the token is revoked: %v, %v", got, err)
 	}
 	service.do("PUT", "/users/alice", `{"username":"Alice","disabled":true}`).want(http.StatusOK)
 	alice.do("GET", "/rooms", "").refused(chat.Forbidden)

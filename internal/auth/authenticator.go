@@ -140,7 +140,7 @@ func (a *Authenticator) verify(ctx context.Context, text string) (Identity, erro
 	if err != nil {
 		return Identity{}, err
 	}
-	if err := a.Recheck(ctx, id); err != nil {
+	if err := a.recheck(ctx, id); err != nil {
 		return Identity{}, err
 	}
 	return id, nil

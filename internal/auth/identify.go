@@ -123,7 +123,7 @@ func (a *Authenticator) takeTicket(r *http.Request, ticket string) (Identity, er
 	}
 	id, err := a.tickets.Take(r.Context(), ticket, r.Header.Get("Origin"))
 	if err == nil {
-		err = a.Recheck(r.Context(), id)
+		err = a.recheck(r.Context(), id)
 	}
 	if err != nil {
 		return Identity{}, err

@@ -2,61 +2,75 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"tertulia/chat"
 )
 
-// Revocations know which tokens have been called back before their time.
-// Their methods are called from many goroutines, for every token that is
-// presented and again for every socket that is open.
+// Revocations know what stands against credentials. The method is called from
+// many goroutines, for every token that is presented and again for every socket
+// that is open.
 type Revocations interface {
-	// RevokedBefore returns the instant before which all tokens of a user are
-	// void, zero if there is none: a token is void if its IssuedAt is earlier.
-	// Tokens count whole seconds, so that one that is issued in the second of
-	// the revocation may be void as well. A *chat.Error refuses the user,
-	// whatever the token is.
-	RevokedBefore(ctx context.Context, user chat.UserID) (time.Time, error)
-	// TokenRevoked reports whether the one token with this jti is void.
-	TokenRevoked(ctx context.Context, id string) (bool, error)
+	// Validity returns an answer for each of the credentials, in their order.
+	Validity(ctx context.Context, credentials []chat.Credential) ([]chat.Validity, error)
 }
 
-// Recheck returns nil as long as an identity holds. What stays open is
-// rechecked: at once when its user's topic tells of a revocation, every few
-// seconds in case that was not heard, and at id.ExpiresAt.
+// Recheck returns, for each of some identities, nil as long as it holds. What
+// stays open is rechecked: soon when its user's topic tells of a revocation,
+// every few seconds in case that was not heard, and at its ExpiresAt. The
+// revocations are asked once.
 //
-// The error is a *chat.Error with code [chat.TokenExpired],
-// [chat.Unauthenticated] if the token was revoked, that of the Revocations if
-// they refuse the user, or [chat.StoreUnavailable]
+// An error is a *chat.Error with code [chat.TokenExpired],
+// [chat.Unauthenticated] if the token was revoked, [chat.Forbidden] if the
+// account is disabled, or wraps one with [chat.StoreUnavailable]
 // if that cannot be known: a newcomer is not let in then, while a socket that
 // is open already may stay.
-func (a *Authenticator) Recheck(ctx context.Context, id Identity) error {
-	if id.expired(a.now()) {
-		return errExpired
-	}
-	if a.revocations == nil || id.IssuedAt.IsZero() {
-		return nil
-	}
-	before, err := a.revocations.RevokedBefore(ctx, id.User.ID)
-	if told, ok := errors.AsType[*chat.Error](err); ok {
-		return told
-	}
-	if err != nil {
-		return unknownRevocation(err)
-	}
-	void := id.IssuedAt.Before(before)
-	if !void && id.TokenID != "" {
-		if void, err = a.revocations.TokenRevoked(ctx, id.TokenID); err != nil {
-			return unknownRevocation(err)
+func (a *Authenticator) Recheck(ctx context.Context, ids []Identity) []error {
+	errs := make([]error, len(ids))
+	var (
+		places []int // in ids
+		asked  []chat.Credential
+	)
+	for i := range ids {
+		switch id := &ids[i]; {
+		case id.expired(a.now()):
+			errs[i] = errExpired
+		case a.revocations != nil && !id.IssuedAt.IsZero():
+			places, asked = append(places, i), append(asked, chat.Credential{User: id.User.ID, TokenID: id.TokenID})
 		}
 	}
-	if void {
+	if len(asked) == 0 {
+		return errs
+	}
+	validity, err := a.revocations.Validity(ctx, asked)
+	for k, i := range places {
+		if err != nil {
+			errs[i] = unknownRevocation(err)
+			continue
+		}
+		errs[i] = ids[i].stands(validity[k])
+	}
+	return errs
+}
+
+// recheck is Recheck of one identity.
+func (a *Authenticator) recheck(ctx context.Context, id Identity) error {
+	return a.Recheck(ctx, []Identity{id})[0]
+}
+
+// stands returns nil if nothing is against id.
+func (id *Identity) stands(v chat.Validity) error {
+	switch {
+	case v.Disabled:
+		return errDisabled
+	case id.IssuedAt.Before(v.RevokedBefore), v.TokenRevoked && id.TokenID != "":
 		return refused("it was revoked; get a new one")
 	}
 	return nil
 }
+
+var errDisabled = chat.Errorf(chat.Forbidden, "This account is disabled; ask who runs the server.")
 
 func (id *Identity) expired(now time.Time) bool {
 	return !id.ExpiresAt.IsZero() && !now.Before(id.ExpiresAt)

@@ -13,22 +13,21 @@ import (
 
 // revocations are kept in memory, as a store keeps them.
 type revocations struct {
-	before           time.Time
-	tokens           []string
-	userErr, idErr   error
-	askedFor         chat.UserID
-	lookups, idReads int
+	before   time.Time
+	disabled bool
+	tokens   []string
+	err      error
+	askedFor []chat.Credential // ever
+	lookups  int
 }
 
-func (r *revocations) RevokedBefore(_ context.Context, user chat.UserID) (time.Time, error) {
+func (r *revocations) Validity(_ context.Context, credentials []chat.Credential) (validity []chat.Validity, err error) {
 	r.lookups++
-	r.askedFor = user
-	return r.before, r.userErr
-}
-
-func (r *revocations) TokenRevoked(_ context.Context, id string) (bool, error) {
-	r.idReads++
-	return slices.Contains(r.tokens, id), r.idErr
+	r.askedFor = append(r.askedFor, credentials...)
+	for _, c := range credentials {
+		validity = append(validity, chat.Validity{Disabled: r.disabled, RevokedBefore: r.before, TokenRevoked: slices.Contains(r.tokens, c.TokenID)})
+	}
+	return validity, r.err
 }
 
 func TestRecheck(t *testing.T) {
@@ -54,12 +53,12 @@ func TestRecheck(t *testing.T) {
 		{"a token without an id", &revocations{tokens: []string{""}}, change(func(id *Identity) { id.TokenID = "" }), ""},
 		{"expired", &revocations{}, change(func(id *Identity) { id.ExpiresAt = now }), chat.TokenExpired},
 		{"expires next", &revocations{}, change(func(id *Identity) { id.ExpiresAt = now.Add(1) }), ""},
-		{"store down", &revocations{userErr: down}, token, chat.StoreUnavailable},
-		{"store down half way", &revocations{idErr: down}, token, chat.StoreUnavailable},
-		{"open mode", &revocations{before: now.Add(time.Hour), userErr: down}, userIdentity("1"), ""},
-		{"a service", &revocations{userErr: down}, Identity{Principal: chat.Principal{Service: true}}, ""},
+		{"a disabled account", &revocations{disabled: true}, token, chat.Forbidden},
+		{"store down", &revocations{err: down}, token, chat.StoreUnavailable},
+		{"open mode", &revocations{before: now.Add(time.Hour), err: down}, userIdentity("1"), ""},
+		{"a service", &revocations{err: down}, Identity{Principal: chat.Principal{Service: true}}, ""},
 	} {
-		err := authenticator(t, Config{Revocations: test.r}).Recheck(t.Context(), test.id)
+		err := authenticator(t, Config{Revocations: test.r}).recheck(t.Context(), test.id)
 		if codeOf(err) != test.want {
 			t.Errorf("%s: %v, want code %q", test.name, err, test.want)
 		}
@@ -73,7 +72,7 @@ func TestRecheck(t *testing.T) {
 func TestVerifyAsksForRevocations(t *testing.T) {
 	r := &revocations{before: now.Add(time.Second)}
 	a := authenticator(t, Config{Issuers: []Issuer{byHMAC()}, Revocations: r})
-	if id, err := a.Verify(t.Context(), hs(t, nil, nil)); codeOf(err) != chat.Unauthenticated || id != (Identity{}) || r.askedFor != "1" {
+	if id, err := a.Verify(t.Context(), hs(t, nil, nil)); codeOf(err) != chat.Unauthenticated || id != (Identity{}) || r.askedFor[0].User != "1" {
 		t.Errorf("Verify = %+v, %v, asked for %q, want it refused as revoked", id, err, r.askedFor)
 	}
 	forged := hs(t, object{"typ": "x"}, nil)
@@ -81,7 +80,29 @@ func TestVerifyAsksForRevocations(t *testing.T) {
 		t.Errorf("a token that is refused anyway was looked up: %v, %d lookups", err, r.lookups)
 	}
 	r.before = time.Time{}
-	if _, err := a.Verify(t.Context(), hs(t, nil, nil)); err != nil || r.idReads != 1 {
-		t.Errorf("Verify = %v with %d looks at the token's id, want 1", err, r.idReads)
+	if _, err := a.Verify(t.Context(), hs(t, nil, nil)); err != nil || r.lookups != 2 {
+		t.Errorf("Verify = %v with %d lookups, want 2", err, r.lookups)
+	}
+}
+
+// Many are rechecked with one question, about those alone that need it.
+func TestRecheckOfMany(t *testing.T) {
+	r := &revocations{tokens: []string{"void"}}
+	a := authenticator(t, Config{Revocations: r})
+	token := func(id string, expires time.Time) Identity {
+		return Identity{Principal: chat.Principal{User: chat.User{ID: "1"}}, IssuedAt: now, ExpiresAt: expires, TokenID: id}
+	}
+	ids := []Identity{token("good", time.Time{}), userIdentity("2"), token("old", now), token("void", now.Add(1)), token("", time.Time{})}
+	want := []chat.Code{"", "", chat.TokenExpired, chat.Unauthenticated, ""}
+	for i, err := range a.Recheck(t.Context(), ids) {
+		if codeOf(err) != want[i] {
+			t.Errorf("identity %d: %v, want code %q", i, err, want[i])
+		}
+	}
+	if r.lookups != 1 || len(r.askedFor) != 3 {
+		t.Errorf("%d lookups of %d credentials, want 1 of 3", r.lookups, len(r.askedFor))
+	}
+	if got := a.Recheck(t.Context(), nil); len(got) != 0 || r.lookups != 1 {
+		t.Errorf("Recheck of nobody = %v with %d lookups, want none", got, r.lookups-1)
 	}
 }

@@ -18,30 +18,12 @@ import (
 // whoOf returns who says who is asking, in both modes.
 func whoOf(cfg *config.Config, accounts store.Accounts, tickets *auth.Tickets, log *slog.Logger) (*auth.Authenticator, error) {
 	c := AuthConfig(cfg.Auth)
-	c.Tickets, c.Revocations, c.Log = tickets, revocations{accounts}, log
+	c.Tickets, c.Revocations, c.Log = tickets, accounts, log
 	who, err := auth.New(c)
 	if err != nil {
 		return nil, fmt.Errorf("set up tokens: %w", err)
 	}
 	return who, nil
-}
-
-// revocations are those that the store has.
-type revocations struct{ accounts store.Accounts }
-
-// RevokedBefore implements [auth.Revocations]. All tokens of a disabled account
-// are void, whenever they were issued.
-func (r revocations) RevokedBefore(ctx context.Context, user chat.UserID) (time.Time, error) {
-	a, _, err := r.accounts.Account(ctx, user)
-	if err == nil && a.Disabled {
-		return time.Time{}, chat.Errorf(chat.Forbidden, "This account is disabled; ask who runs the server.")
-	}
-	return a.RevokedBefore, err
-}
-
-// TokenRevoked implements [auth.Revocations].
-func (r revocations) TokenRevoked(ctx context.Context, id string) (bool, error) {
-	return r.accounts.TokenRevoked(ctx, id)
 }
 
 // watchOf looks after the sessions of those who came with a token; nil in open
@@ -50,7 +32,13 @@ func watchOf(tokens *auth.Authenticator, b bus.Bus, log *slog.Logger) *session.W
 	if tokens == nil {
 		return nil
 	}
-	recheck := func(ctx context.Context, id session.Identity) error { return tokens.Recheck(ctx, auth.Identity(id)) }
+	recheck := func(ctx context.Context, sessions []session.Identity) []error {
+		ids := make([]auth.Identity, len(sessions))
+		for i, id := range sessions {
+			ids[i] = auth.Identity(id)
+		}
+		return tokens.Recheck(ctx, ids)
+	}
 	return session.NewWatch(recheck, func(user chat.UserID, heard func(session.Revocation), doubt func()) func() {
 		return listen(b, user, heard, doubt, log)
 	})

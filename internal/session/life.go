@@ -2,6 +2,8 @@ package session
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +26,7 @@ type Identity struct {
 type life struct {
 	dismiss func(*chat.Error)
 	watch   *Watch // nil: credentials are not revoked
+	slot    int    // of watch; guarded by its mu
 	deaf    func() // ends the listening for revocations
 
 	mu     sync.Mutex
@@ -112,23 +115,34 @@ const (
 	// pause between two rounds of looking at them.
 	doubtWait = 100 * time.Millisecond
 	// doubtRound bounds the credentials of a round: of a bus that doubts all
-	// topics the store takes 500 looks a second, and recheckEvery does the rest.
-	doubtRound = 50
+	// topics the store takes ten questions a second, and recheckEvery does the
+	// rest.
+	doubtRound = 100
+	// slots is how many parts recheckEvery has. Each is for its own share of the
+	// sessions, so that the store is asked steadily.
+	slots = 20
+	// maxAsked bounds the credentials of one question to the store.
+	maxAsked = 500
 )
 
 // Watch looks after the credentials of all sessions, with one goroutine. A nil
 // Watch watches nothing. Its methods may be called from any goroutine.
 type Watch struct {
-	recheck func(context.Context, Identity) error
+	recheck Recheck
 	listen  Listen
 	cancel  context.CancelFunc
 	ended   chan struct{}
 	wake    chan struct{} // one slot: there are doubts
 
 	mu      sync.Mutex
-	lives   map[*life]struct{}
+	lives   [slots]map[*life]struct{}
 	doubted map[*life]struct{} // to be looked at soon
 }
+
+// Recheck returns, for each of some identities, a *chat.Error with code
+// chat.Unauthenticated, chat.TokenExpired or chat.Forbidden if it does not hold
+// any more. Any other error leaves its session open.
+type Recheck func(context.Context, []Identity) []error
 
 // Revocation says which of a user's credentials are void.
 type Revocation struct {
@@ -145,10 +159,8 @@ type Revocation struct {
 // it is not called from them.
 type Listen func(user chat.UserID, heard func(Revocation), doubt func()) (stop func())
 
-// NewWatch starts a watch; Close ends it. recheck returns a *chat.Error with
-// code chat.Unauthenticated, chat.TokenExpired or chat.Forbidden for an identity that does not
-// hold any more; any other error leaves its session open.
-func NewWatch(recheck func(context.Context, Identity) error, listen Listen) *Watch {
+// NewWatch starts a watch; Close ends it.
+func NewWatch(recheck Recheck, listen Listen) *Watch {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &Watch{
 		recheck: recheck,
@@ -156,8 +168,10 @@ func NewWatch(recheck func(context.Context, Identity) error, listen Listen) *Wat
 		cancel:  cancel,
 		ended:   make(chan struct{}),
 		wake:    make(chan struct{}, 1),
-		lives:   make(map[*life]struct{}),
 		doubted: make(map[*life]struct{}),
+	}
+	for i := range w.lives {
+		w.lives[i] = make(map[*life]struct{})
 	}
 	go w.run(ctx)
 	return w
@@ -173,17 +187,19 @@ func (w *Watch) Close() {
 
 func (w *Watch) run(ctx context.Context) {
 	defer close(w.ended)
-	tick := time.NewTicker(recheckEvery)
+	tick := time.NewTicker(recheckEvery / slots)
 	defer tick.Stop()
-	for {
+	for began, next := time.Now(), 0; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-w.wake:
 			w.settleDoubts(ctx)
 		case <-tick.C:
-			for _, l := range w.all() {
-				w.look(ctx, l)
+			// A store that is slow, or was away, makes ticks go missing.
+			due := int(time.Since(began) / (recheckEvery / slots))
+			for next = max(next, due-slots); next < due; next++ {
+				w.look(ctx, w.in(next%slots))
 			}
 		}
 	}
@@ -192,7 +208,7 @@ func (w *Watch) run(ctx context.Context) {
 // doubt has a session's credential be looked at soon.
 func (w *Watch) doubt(l *life) {
 	w.mu.Lock()
-	if _, open := w.lives[l]; open {
+	if _, open := w.lives[l.slot][l]; open {
 		w.doubted[l] = struct{}{}
 	}
 	w.mu.Unlock()
@@ -213,9 +229,7 @@ func (w *Watch) settleDoubts(ctx context.Context) {
 		return
 	case <-time.After(doubtWait):
 	}
-	for _, l := range w.takeDoubted() {
-		w.look(ctx, l)
-	}
+	w.look(ctx, w.takeDoubted())
 }
 
 // takeDoubted returns a round of doubted lives. What is left has its turn.
@@ -234,15 +248,30 @@ func (w *Watch) takeDoubted() []*life {
 	return round
 }
 
-func (w *Watch) look(ctx context.Context, l *life) {
-	id := l.identity()
-	if id.IssuedAt.IsZero() || ctx.Err() != nil {
-		return
+// look asks about the credentials of sessions, and ends those whose credential
+// does not hold.
+func (w *Watch) look(ctx context.Context, lives []*life) {
+	for part := range slices.Chunk(lives, maxAsked) {
+		var asked []*life
+		var ids []Identity
+		for _, l := range part {
+			if id := l.identity(); !id.IssuedAt.IsZero() {
+				asked, ids = append(asked, l), append(ids, id)
+			}
+		}
+		if len(ids) == 0 || ctx.Err() != nil {
+			continue
+		}
+		for i, err := range w.recheck(ctx, ids) {
+			if err != nil {
+				asked[i].judge(err)
+			}
+		}
 	}
-	err := w.recheck(ctx, id)
-	if err == nil {
-		return
-	}
+}
+
+// judge ends the session if err says that its credential does not hold.
+func (l *life) judge(err error) {
 	if told := asError(err); told.Code == chat.Unauthenticated || told.Code == chat.TokenExpired || told.Code == chat.Forbidden {
 		l.dismiss(told)
 	}
@@ -256,32 +285,33 @@ func (w *Watch) listenFor(l *life) (stop func()) {
 	return w.listen(l.identity().User.ID, l.hear, func() { w.doubt(l) })
 }
 
-func (w *Watch) all() []*life {
+// in returns the sessions of a slot.
+func (w *Watch) in(slot int) []*life {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.lives[slot]))
+}
+
+// add puts l into the emptiest slot, where it stays.
+func (w *Watch) add(l *life) {
 	if w == nil {
-		return nil
+		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	lives := make([]*life, 0, len(w.lives))
-	for l := range w.lives {
-		lives = append(lives, l)
+	for i := range w.lives {
+		if len(w.lives[i]) < len(w.lives[l.slot]) {
+			l.slot = i
+		}
 	}
-	return lives
-}
-
-func (w *Watch) add(l *life) {
-	if w != nil {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.lives[l] = struct{}{}
-	}
+	w.lives[l.slot][l] = struct{}{}
 }
 
 func (w *Watch) remove(l *life) {
 	if w != nil {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		delete(w.lives, l)
+		delete(w.lives[l.slot], l)
 		delete(w.doubted, l)
 	}
 }

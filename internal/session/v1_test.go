@@ -313,11 +313,15 @@ func TestRevocation(t *testing.T) {
 		heard := map[chat.UserID][]func(Revocation){}
 		doubts := map[chat.UserID]func(){}
 		began := time.Now()
-		n.Watch = NewWatch(func(_ context.Context, id Identity) error {
-			if id.User.ID == void.Load() {
-				return chat.Errorf(chat.Unauthenticated, "void")
+		n.Watch = NewWatch(func(_ context.Context, ids []Identity) []error {
+			errs := make([]error, len(ids))
+			for i, id := range ids {
+				errs[i] = errors.New("the store is away")
+				if id.User.ID == void.Load() {
+					errs[i] = chat.Errorf(chat.Unauthenticated, "void")
+				}
 			}
-			return errors.New("the store is away")
+			return errs
 		}, func(user chat.UserID, h func(Revocation), doubt func()) func() {
 			mu.Lock()
 			defer mu.Unlock()

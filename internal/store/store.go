@@ -298,9 +298,10 @@ type Accounts interface {
 	// RevokeToken voids one token by its id; it is remembered until an
 	// instant, when the token has expired anyway.
 	RevokeToken(ctx context.Context, tokenID string, until time.Time) error
-	// TokenRevoked reports whether RevokeToken was called for an id; after its
-	// until the answer may be either.
-	TokenRevoked(ctx context.Context, tokenID string) (bool, error)
+	// Validity returns what stands against each of some credentials, in their
+	// order. A token is revoked if RevokeToken was called
+	// for its id; after its until the answer may be either.
+	Validity(ctx context.Context, credentials []chat.Credential) ([]chat.Validity, error)
 }
 
 // Store is the whole contract. A store belongs to one process or is shared,

@@ -67,10 +67,25 @@ func (s *Store) RevokeToken(ctx context.Context, tokenID string, until time.Time
 	return s.change(ctx, "revoke a token", s.sql.revokeToken, tokenID, until.UnixMilli())
 }
 
-// TokenRevoked reports whether a token was revoked.
-func (s *Store) TokenRevoked(ctx context.Context, tokenID string) (revoked bool, err error) {
-	err = s.read(ctx, "look for a revoked token", statement{s.sql.tokenRevoked, []any{tokenID}, []any{&revoked}, func() error { return nil }})
-	return revoked, err
+// Validity returns what stands against credentials.
+func (s *Store) Validity(ctx context.Context, credentials []chat.Credential) ([]chat.Validity, error) {
+	var (
+		users, tokens     = make([]string, len(credentials)), make([]string, len(credentials))
+		validity          = make([]chat.Validity, 0, len(credentials))
+		disabled, revoked truth
+		before            number
+	)
+	for i, c := range credentials {
+		users[i], tokens[i] = string(c.User), c.TokenID
+	}
+	err := s.read(ctx, "look for revoked credentials", statement{s.sql.validity, []any{users, tokens}, []any{&disabled, &before, &revoked}, func() error {
+		validity = append(validity, chat.Validity{Disabled: bool(disabled), RevokedBefore: before.time(), TokenRevoked: bool(revoked)})
+		return nil
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return validity, nil
 }
 
 // change runs a statement that writes and returns nothing.

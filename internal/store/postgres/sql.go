@@ -13,7 +13,7 @@ type statements struct {
 	member, members, standings                               string
 	rooms, find, wrote                                       string
 	putAccount, seen, revoke, revokeToken, account, accounts string
-	tokenRevoked, ping                                       string
+	validity, ping                                           string
 	putTicket, takeTicket                                    string
 }
 
@@ -80,11 +80,12 @@ func statementsIn(schema string) statements {
 			ON CONFLICT (id) DO UPDATE SET revoked_before = greatest(a.revoked_before, excluded.revoked_before)`),
 		revokeToken: in(`WITH forgotten AS (DELETE FROM @revoked_tokens WHERE until < @now_ms() AND id <> $1)
 			INSERT INTO @revoked_tokens AS t (id, until) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET until = greatest(t.until, excluded.until)`),
-		account:      in(`SELECT `, accountColumns, ` FROM @accounts WHERE id = $1`),
-		accounts:     in(`SELECT `, accountColumns, ` FROM @accounts WHERE id > $1 ORDER BY id LIMIT $2`),
-		putTicket:    in(`SELECT @put_ticket($1, $2, $3, $4, $5)`),
-		takeTicket:   in(`DELETE FROM @tickets WHERE hash = $1 RETURNING sealed, expires_at > @now_ms()`),
-		tokenRevoked: in(`SELECT true FROM @revoked_tokens WHERE id = $1`),
-		ping:         in(`INSERT INTO @meta (key, value) VALUES ('checked_at', @now_ms()::text) ON CONFLICT (key) DO UPDATE SET value = excluded.value`),
+		account:    in(`SELECT `, accountColumns, ` FROM @accounts WHERE id = $1`),
+		accounts:   in(`SELECT `, accountColumns, ` FROM @accounts WHERE id > $1 ORDER BY id LIMIT $2`),
+		putTicket:  in(`SELECT @put_ticket($1, $2, $3, $4, $5)`),
+		takeTicket: in(`DELETE FROM @tickets WHERE hash = $1 RETURNING sealed, expires_at > @now_ms()`),
+		validity: in(`SELECT a.disabled, a.revoked_before, EXISTS (SELECT FROM @revoked_tokens WHERE id = c.token)
+			FROM unnest($1::text[], $2::text[]) WITH ORDINALITY c("user", token, place) LEFT JOIN @accounts a ON a.id = c."user" ORDER BY c.place`),
+		ping: in(`INSERT INTO @meta (key, value) VALUES ('checked_at', @now_ms()::text) ON CONFLICT (key) DO UPDATE SET value = excluded.value`),
 	}
 }

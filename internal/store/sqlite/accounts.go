@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"time"
 
 	"tertulia/chat"
@@ -83,11 +84,36 @@ func (s *Store) RevokeToken(ctx context.Context, tokenID string, until time.Time
 	})
 }
 
-// TokenRevoked reports whether a token was revoked.
-func (s *Store) TokenRevoked(ctx context.Context, tokenID string) (revoked bool, err error) {
-	err = s.read(ctx, "look for a revoked token", func(r *reader) (err error) {
-		revoked, err = r.stmt.tokenRevoked.queryRow(r.vals[:1], tokenID)
-		return err
+// Validity returns what stands against credentials.
+func (s *Store) Validity(ctx context.Context, credentials []chat.Credential) (validity []chat.Validity, err error) {
+	err = s.read(ctx, "look for revoked credentials", func(r *reader) error {
+		validity = make([]chat.Validity, len(credentials))
+		for i, c := range credentials {
+			if err := errors.Join(ctx.Err(), r.validity(c, &validity[i])); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return revoked, err
+	if err != nil {
+		return nil, err
+	}
+	return validity, nil
+}
+
+func (r *reader) validity(c chat.Credential, v *chat.Validity) error {
+	known, err := r.stmt.account.queryRow(r.vals[:accountWidth], string(c.User))
+	if err != nil {
+		return err
+	}
+	if known {
+		row := row{vals: r.vals[:accountWidth]}
+		a := row.account()
+		if row.err != nil {
+			return row.err
+		}
+		v.Disabled, v.RevokedBefore = a.Disabled, a.RevokedBefore
+	}
+	v.TokenRevoked, err = r.stmt.tokenRevoked.queryRow(r.vals[:1], c.TokenID)
+	return err
 }

@@ -116,6 +116,41 @@ var accountCases = []testCase{
 			w.Errorf("PutAccount = %+v, want both instants as they were", got)
 		}
 	}},
+	{"what stands against credentials is told in their order", func(w *world) {
+		ctx := context.Background()
+		noon := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
+		w.put(chat.Account{User: named("ana")})
+		w.put(chat.Account{User: named("bob"), Disabled: true})
+		if err := w.s.Revoke(ctx, "eva", noon); err != nil {
+			w.Fatalf("Revoke: %v", err)
+		}
+		if err := w.s.RevokeToken(ctx, "t1", time.Now().Add(time.Hour)); err != nil {
+			w.Fatalf("RevokeToken: %v", err)
+		}
+		var asked []chat.Credential
+		for _, c := range [][2]string{{"eva", "t1"}, {"nobody", "t2"}, {"bob", ""}, {"ana", "t1"}, {"ana", "T1"}, {"eva", ""}, {"ana", "t1"}} {
+			asked = append(asked, chat.Credential{User: chat.UserID(c[0]), TokenID: c[1]})
+		}
+		want := []chat.Validity{{RevokedBefore: noon, TokenRevoked: true}, {}, {Disabled: true}, {TokenRevoked: true}, {}, {RevokedBefore: noon}, {TokenRevoked: true}}
+		for _, n := range []int{len(asked), 1, 0} {
+			if got, err := w.s.Validity(ctx, asked[:n]); err != nil || !slices.Equal(got, want[:n]) {
+				w.Errorf("Validity of %d = %+v, %v, want %+v", n, got, err, want[:n])
+			}
+		}
+		many := make([]chat.Credential, 1000)
+		for i := range many {
+			many[i] = asked[i%len(asked)]
+		}
+		got, err := w.s.Validity(ctx, many)
+		if err != nil || len(got) != len(many) {
+			w.Fatalf("Validity of %d = %d, %v", len(many), len(got), err)
+		}
+		for i := range got {
+			if got[i] != want[i%len(want)] {
+				w.Errorf("credential %d of many: %+v, want %+v", i, got[i], want[i%len(want)])
+			}
+		}
+	}},
 	{"a token is revoked until it has expired", func(w *world) {
 		ctx := context.Background()
 		hence := time.Now().Add(time.Hour)
@@ -160,9 +195,9 @@ func (w *world) wantAccount(want chat.Account) {
 
 func (w *world) revoked(id string) bool {
 	w.Helper()
-	revoked, err := w.s.TokenRevoked(context.Background(), id)
-	if err != nil {
-		w.Fatalf("TokenRevoked(%q) = %v, want nil", id, err)
+	got, err := w.s.Validity(context.Background(), []chat.Credential{{User: "nobody", TokenID: id}})
+	if err != nil || len(got) != 1 {
+		w.Fatalf("Validity(%q) = %v, %v, want one", id, got, err)
 	}
-	return revoked
+	return got[0].TokenRevoked
 }

@@ -256,19 +256,19 @@ func watchGrowth(w *world, done <-chan struct{}, stride uint64) {
 // reads are the calls that read and take a context.
 func reads(ctx context.Context, s store.Store) map[string]func() error {
 	return map[string]func() error{
-		"Member":       func() error { _, _, err := s.Member(ctx, "r", "ana"); return err },
-		"Members":      func() error { _, err := s.Members(ctx, "r", []chat.State{chat.StateJoined}, "", 1); return err },
-		"Standings":    func() error { _, err := s.Standings(ctx, "ana", "", 1); return err },
-		"Rooms":        func() error { _, err := s.Rooms(ctx, []chat.Access{chat.AccessOpen}, "", 1); return err },
-		"Find":         func() error { _, err := s.Find(ctx, "r", 1); return err },
-		"Wrote":        func() error { _, err := s.Wrote(ctx, "ana", "", 1); return err },
-		"Account":      func() error { _, _, err := s.Account(ctx, "ana"); return err },
-		"Accounts":     func() error { _, err := s.Accounts(ctx, "", 1); return err },
-		"TokenRevoked": func() error { _, err := s.TokenRevoked(ctx, "t"); return err },
-		"Room":         func() error { _, err := s.Room(ctx, "r"); return err },
-		"Heads":        func() error { _, err := s.Heads(ctx, []chat.RoomID{"r"}); return err },
-		"After":        func() error { _, err := s.After(ctx, "r", 0, everything); return err },
-		"Before":       func() error { _, err := s.Before(ctx, "r", 0, everything); return err },
+		"Member":    func() error { _, _, err := s.Member(ctx, "r", "ana"); return err },
+		"Members":   func() error { _, err := s.Members(ctx, "r", []chat.State{chat.StateJoined}, "", 1); return err },
+		"Standings": func() error { _, err := s.Standings(ctx, "ana", "", 1); return err },
+		"Rooms":     func() error { _, err := s.Rooms(ctx, []chat.Access{chat.AccessOpen}, "", 1); return err },
+		"Find":      func() error { _, err := s.Find(ctx, "r", 1); return err },
+		"Wrote":     func() error { _, err := s.Wrote(ctx, "ana", "", 1); return err },
+		"Account":   func() error { _, _, err := s.Account(ctx, "ana"); return err },
+		"Accounts":  func() error { _, err := s.Accounts(ctx, "", 1); return err },
+		"Validity":  func() error { _, err := s.Validity(ctx, []chat.Credential{{User: "ana", TokenID: "t"}}); return err },
+		"Room":      func() error { _, err := s.Room(ctx, "r"); return err },
+		"Heads":     func() error { _, err := s.Heads(ctx, []chat.RoomID{"r"}); return err },
+		"After":     func() error { _, err := s.After(ctx, "r", 0, everything); return err },
+		"Before":    func() error { _, err := s.Before(ctx, "r", 0, everything); return err },
 	}
 }
 

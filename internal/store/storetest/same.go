@@ -43,7 +43,9 @@ func Same(t *testing.T, got, want store.Store, users []chat.UserID, tokens []str
 	}
 	c.same("Accounts", func(s store.Store) (any, error) { return s.Accounts(t.Context(), "", 1<<20) })
 	for _, token := range tokens {
-		c.same("TokenRevoked "+token, func(s store.Store) (any, error) { return s.TokenRevoked(t.Context(), token) })
+		c.same("Validity of "+token, func(s store.Store) (any, error) {
+			return s.Validity(t.Context(), []chat.Credential{{TokenID: token}})
+		})
 	}
 }
 
