@@ -13,11 +13,28 @@ type Counts struct {
 	Resumes *count.Set
 	// Slow are the readers sent away because they were too far behind.
 	Slow count.Counter
+	// Looks are the rooms that were compared with the store, by reason: loss,
+	// of which the bus has told; conflict, of an event with what was there; check,
+	// which is done every now and then.
+	Looks *count.Set
+	// Healed are the events that the bus had lost, or brought too late, and that
+	// were read from the log.
+	Healed count.Counter
+	// Rewritten are the logs that were found to be others than what readers had
+	// been given.
+	Rewritten count.Counter
 	// Recipients is how many readers a room has when events come.
 	Recipients *count.Histogram
 
 	loops []*loopCounts
 }
+
+// The reasons to compare a room with the store.
+const (
+	lookLoss     = "loss"
+	lookConflict = "conflict"
+	lookCheck    = "check"
+)
 
 // The types of frames that a hub sends.
 const (
@@ -40,6 +57,7 @@ type loopCounts struct {
 func newCounts(n int) *Counts {
 	c := &Counts{
 		Resumes:    count.NewSet("complete", "gap"),
+		Looks:      count.NewSet(lookLoss, lookConflict, lookCheck),
 		Recipients: count.NewHistogram(0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000),
 	}
 	for range n {

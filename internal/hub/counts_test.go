@@ -4,11 +4,46 @@ import (
 	"maps"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"tertulia/chat"
 	"tertulia/internal/bus/local"
 	"tertulia/internal/count"
 )
+
+// What the bus loses shows as looks at the store and events that come from there,
+// and so does a log that was rewritten.
+func TestCountsOfDoubts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, log := newLedger(t, local.New(), nil)
+		defer w.close()
+		r := w.reader("r", -1)
+		w.join(r, "1", AttachOptions{})
+		f, counts := r.sub.feed, w.hub.Counts()
+		want := func(what string, looks map[string]uint64, healed, rewritten uint64) {
+			t.Helper()
+			synctest.Wait()
+			if got := maps.Collect(counts.Looks.All); !maps.Equal(got, looks) || counts.Healed.Value() != healed || counts.Rewritten.Value() != rewritten {
+				t.Errorf("%s: looks %v, %d healed, %d rewritten, want %v, %d, %d", what, got, counts.Healed.Value(), counts.Rewritten.Value(), looks, healed, rewritten)
+			}
+		}
+		w.say(log, "heard")
+		for range 3 {
+			log.add(chat.Event{Kind: chat.KindMessage, Actor: chat.User{ID: "a"}})
+		}
+		f.take(nil)
+		time.Sleep(doubtWait)
+		want("a loss", map[string]uint64{lookLoss: 1, lookConflict: 0, lookCheck: 0}, 3, 0)
+		time.Sleep(defaultHeadCheck)
+		want("a check", map[string]uint64{lookLoss: 1, lookConflict: 0, lookCheck: 1}, 3, 0)
+		log.rewrite(4)
+		other := log.events[3]
+		f.take([]chat.Event{other})
+		time.Sleep(doubtWait)
+		want("a conflict", map[string]uint64{lookLoss: 1, lookConflict: 1, lookCheck: 1}, 3, 1)
+		r.sub.Detach()
+	})
+}
 
 // Two readers get two events each, one a reply, and one of them comes back.
 func TestCounts(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"tertulia/internal/count"
 	"tertulia/internal/store"
 )
 
@@ -18,18 +19,18 @@ type doubts struct {
 	wake chan struct{} // one slot
 
 	mu    sync.Mutex
-	feeds map[*Feed]struct{}
+	feeds map[*Feed]string // and why, the newest reason of lookLoss and lookConflict
 }
 
 func newDoubts() doubts {
-	return doubts{wake: make(chan struct{}, 1), feeds: make(map[*Feed]struct{})}
+	return doubts{wake: make(chan struct{}, 1), feeds: make(map[*Feed]string)}
 }
 
-// doubt has a feed of a room be compared with the store soon. It waits for
-// nobody.
-func (h *Hub) doubt(f *Feed) {
+// doubt has a feed of a room be compared with the store soon, for a reason. It
+// waits for nobody.
+func (h *Hub) doubt(f *Feed, why string) {
 	h.doubts.mu.Lock()
-	h.doubts.feeds[f] = struct{}{}
+	h.doubts.feeds[f] = why
 	h.doubts.mu.Unlock()
 	select {
 	case h.doubts.wake <- struct{}{}:
@@ -39,13 +40,14 @@ func (h *Hub) doubt(f *Feed) {
 
 // take returns the feeds in doubt that are ready, also those without a reader:
 // the next one is not to begin with what is old. One that is being opened is
-// compared at the next check of heads.
-func (d *doubts) take() []*Feed {
+// compared at the next check of heads. looks counts them.
+func (d *doubts) take(looks *count.Set) []*Feed {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	feeds := make([]*Feed, 0, len(d.feeds))
-	for f := range d.feeds {
+	for f, why := range d.feeds {
 		if f.isReady() {
+			looks.Of(why).Inc()
 			feeds = append(feeds, f)
 		}
 	}
@@ -60,7 +62,7 @@ func (h *Hub) settleDoubts() {
 		return
 	case <-time.After(doubtWait):
 	}
-	h.compare(h.doubts.take())
+	h.compare(h.doubts.take(h.counts.Looks))
 }
 
 // dispute notes an event of a seq that the feed has, if its tag is another:
@@ -69,7 +71,7 @@ func (h *Hub) settleDoubts() {
 func (f *Feed) dispute(seq uint64, tag uint32) {
 	if f.tail.contradicts(seq, tag) {
 		f.disputed = seq
-		f.hub.doubt(f)
+		f.hub.doubt(f, lookConflict)
 	}
 }
 

@@ -158,7 +158,7 @@ func (f *Feed) close() {
 func (f *Feed) take(events []chat.Event) {
 	if len(events) == 0 {
 		if f.room != "" { // a user's topic has no log to look at
-			f.hub.doubt(f)
+			f.hub.doubt(f, lookLoss)
 		}
 		return
 	}
@@ -385,6 +385,7 @@ func (f *Feed) readGap() {
 		forked := err == nil && f.forks(&page)
 		if err == nil && !forked && len(page.Events) > 0 {
 			f.take(page.Events)
+			f.hub.counts.Healed.Add(min(f.head(), page.Events[len(page.Events)-1].Seq) - min(f.head(), after))
 		}
 		f.mu.Lock()
 		// What the log has now does not follow what the feed has.
@@ -465,16 +466,19 @@ func (f *Feed) compare(head store.Head, known uint64) {
 // became of them; the last one to go closes the feed.
 func (f *Feed) evict(room chat.Room) {
 	h := f.hub
-	h.cfg.Logger.Error("the log of a room was rewritten below its readers", "room_id", f.room, "epoch", room.Epoch, "head", room.Head)
 	h.mu.Lock()
-	unread := false
-	if h.feeds[f.topic] == f {
+	unread, current := false, h.feeds[f.topic] == f
+	if current {
 		delete(h.feeds, f.topic)
 		if unread = f.refs == 0; unread {
 			h.idle--
 		}
 	}
 	h.mu.Unlock()
+	if current { // one look may find out twice
+		h.counts.Rewritten.Inc()
+		h.cfg.Logger.Error("the log of a room was rewritten below its readers", "room_id", f.room, "epoch", room.Epoch, "head", room.Head)
+	}
 	if unread {
 		f.close()
 	}

@@ -52,6 +52,7 @@ func (h *Hub) checkHeads(all bool) {
 		}
 	}
 	h.mu.Unlock()
+	h.counts.Looks.Of(lookCheck).Add(uint64(len(feeds)))
 	h.compare(feeds)
 }
 

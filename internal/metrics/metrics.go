@@ -146,6 +146,9 @@ func messageFamilies(s Sources) []prometheus.Collector {
 			return out.Slow.Value() + in.Slow.Value()
 		}),
 		newCounters("resumes_total", "Cursors that clients came back with.", "result", out.Resumes.All),
+		newCounters("room_checks_total", "Rooms compared with the store for events that the bus may have lost.", "reason", out.Looks.All),
+		counter("events_healed_total", "Events that the bus lost, or brought too late, and that were read from the log.", out.Healed.Value),
+		counter("logs_rewritten_total", "Logs that were found to be others than what readers had been given.", out.Rewritten.Value),
 		counter("read_marks_total", "Read marks that were stored.", rooms.Marks.Value),
 		counter("typing_events_total", "Events that say who begins or ends to type.", rooms.Typing.Value),
 	}
