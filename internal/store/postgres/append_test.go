@@ -50,7 +50,7 @@ func TestTextsThatPostgresCannotHold(t *testing.T) {
 	rows := posts("r", "n", 4)
 	rows[0].Actor.Name = "a\x00b"
 	rows[2].Body = []byte("\"\xff\"")
-	results, _ := untilKnown(t, s, rows)
+	results := untilKnown(t, s, rows)
 	for i, r := range results {
 		e := chat.AsError(r.Err)
 		if bad := i%2 == 0; bad && (r.Err == nil || e.Code != chat.Internal) || !bad && r.Err != nil {
@@ -64,11 +64,11 @@ func TestEmptyNoncesAreFilledIn(t *testing.T) {
 	s := openStore(t)
 	rows := posts("r", "n", 2)
 	rows[1].Nonce = ""
-	results, _ := untilKnown(t, s, rows)
+	results := untilKnown(t, s, rows)
 	if nonce := rows[1].Nonce; !strings.HasPrefix(string(nonce), " ") || results[1].Event.Nonce != nonce || rows[0].Nonce != "n-0" {
 		t.Errorf("nonces are %q, and the event has %q, want one of the store's own for the second row", []chat.Nonce{rows[0].Nonce, nonce}, results[1].Event.Nonce)
 	}
-	if again, _ := untilKnown(t, s, rows); !again[1].Duplicate {
+	if again := untilKnown(t, s, rows); !again[1].Duplicate {
 		t.Errorf("the same batch again = %+v, want duplicates", again)
 	}
 }
@@ -80,8 +80,8 @@ func TestWithoutPreparedStatements(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			s := openAt(t, Config{URL: servicetest.Database(t) + "&default_query_exec_mode=" + mode})
 			rows := posts("r", "n", 3)
-			results, _ := untilKnown(t, s, rows)
-			if again, _ := untilKnown(t, s, rows); !again[0].Duplicate || again[0].Event.ID != results[0].Event.ID {
+			results := untilKnown(t, s, rows)
+			if again := untilKnown(t, s, rows); !again[0].Duplicate || again[0].Event.ID != results[0].Event.ID {
 				t.Errorf("again = %+v, want a duplicate of %+v", again[0], results[0])
 			}
 			wantWhole(t, s, "r", 3, nil)

@@ -41,7 +41,11 @@ func TestTwoNodesInTheSameRooms(t *testing.T) {
 					nonce := chat.Nonce(fmt.Sprint(i, "-", rng.IntN(size)))
 					rows[k] = post(rooms[rng.IntN(len(rooms))], nonce, string(nonce))
 				}
-				results, _ := untilKnown(t, nodes[lane%2], rows)
+				results, _, err := appendUntilKnown(nodes[lane%2], rows)
+				if err != nil {
+					t.Error(err)
+					return
+				}
 				mu.Lock()
 				for k, r := range results {
 					if r.Err != nil {
@@ -88,7 +92,7 @@ func TestCutConnections(t *testing.T) {
 		if _, err := s.Append(t.Context(), rows); !errors.Is(err, store.ErrUnknown) {
 			t.Fatalf("cut %d: Append = %v, want %v", i, err, store.ErrUnknown)
 		}
-		results, _ := untilKnown(t, s, rows)
+		results := untilKnown(t, s, rows)
 		for k, r := range results {
 			if r.Err != nil || f == faultReply && !r.Duplicate || f == faultUnsent && r.Duplicate {
 				t.Errorf("cut %d of kind %d, row %d = duplicate %v, %v", i, f, k, r.Duplicate, r.Err)
@@ -153,7 +157,11 @@ func hammer(t *testing.T, s *Store, stop <-chan struct{}, progress func()) (acke
 				default:
 				}
 				rows := posts(chat.RoomID(fmt.Sprint("lane", lane)), fmt.Sprint("b", i), 10)
-				results, n := untilKnown(t, s, rows)
+				results, n, err := appendUntilKnown(s, rows)
+				if err != nil {
+					t.Error(err)
+					return
+				}
 				unknowns[lane] += n
 				for k, r := range results {
 					if r.Err != nil {
@@ -324,7 +332,7 @@ func TestCancelledWaitForAStandby(t *testing.T) {
 		t.Errorf("Append whose wait was cancelled = %v, want %v", err, store.ErrUnknown)
 	}
 	setStandby("")
-	results, _ := untilKnown(t, s, rows)
+	results := untilKnown(t, s, rows)
 	for _, r := range results {
 		if !r.Duplicate || r.Err != nil {
 			t.Errorf("run again = %+v, want a duplicate", r)

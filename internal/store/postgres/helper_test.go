@@ -38,20 +38,31 @@ func posts(room chat.RoomID, prefix string, n int) []store.Append {
 // patience is how long a test waits for what must come.
 const patience = 2 * time.Minute
 
-// untilKnown runs a batch until there is an answer, as the journal does: once
-// the outcome was unknown, a store that is unavailable is asked again too.
-func untilKnown(t testing.TB, s *Store, rows []store.Append) (results []store.Result, unknown int) {
+// untilKnown is appendUntilKnown for the goroutine of the test, which ends on an
+// error.
+func untilKnown(t testing.TB, s *Store, rows []store.Append) []store.Result {
 	t.Helper()
+	results, _, err := appendUntilKnown(s, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return results
+}
+
+// appendUntilKnown runs a batch until there is an answer, as the journal does:
+// once the outcome was unknown, a store that is unavailable is asked again too.
+// unknown is how often it was. It may be called from any goroutine.
+func appendUntilKnown(s *Store, rows []store.Append) (results []store.Result, unknown int, err error) {
 	deadline := time.Now().Add(patience)
 	for {
 		results, err := s.Append(context.Background(), rows)
 		switch {
 		case err == nil:
-			return results, unknown
+			return results, unknown, nil
 		case !errors.Is(err, store.ErrUnknown) && !errors.Is(err, store.ErrUnavailable):
-			t.Fatalf("Append = %v, want %v or %v", err, store.ErrUnknown, store.ErrUnavailable)
+			return nil, unknown, fmt.Errorf("Append = %w, want %w or %w", err, store.ErrUnknown, store.ErrUnavailable)
 		case time.Now().After(deadline):
-			t.Fatalf("Append = %v for %v", err, patience)
+			return nil, unknown, fmt.Errorf("Append = %w for %v", err, patience)
 		}
 		if errors.Is(err, store.ErrUnknown) {
 			unknown++
