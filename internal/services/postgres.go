@@ -20,7 +20,10 @@ import (
 type Postgres struct {
 	Process
 	bin      string
+	dir      string
+	as       account
 	password string
+	settings []string
 }
 
 // superuser is the name under which PostgreSQL lets in who made it.
@@ -32,6 +35,18 @@ const superuser = "tertulia"
 // folders above it must let that user in. settings are lines of
 // postgresql.conf such as "max_connections=300".
 func StartPostgres(ctx context.Context, dir string, settings ...string) (*Postgres, error) {
+	p, err := newPostgres(dir, rand.Text(), settings)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.initialise(ctx); err != nil {
+		return nil, err
+	}
+	return p, p.start(ctx)
+}
+
+// newPostgres makes dir, and returns a server that has no data yet.
+func newPostgres(dir, password string, settings []string) (*Postgres, error) {
 	bin, err := postgresBin()
 	if err != nil {
 		return nil, err
@@ -47,39 +62,43 @@ func StartPostgres(ctx context.Context, dir string, settings ...string) (*Postgr
 	if err != nil {
 		return nil, err
 	}
-	p := &Postgres{bin: bin, password: rand.Text()}
-	if err := p.initialise(ctx, dir, as); err != nil {
+	if err := errors.Join(os.MkdirAll(dir, 0o700), as.own(dir)); err != nil {
 		return nil, err
 	}
+	p := &Postgres{bin: bin, dir: dir, as: as, password: password, settings: settings}
 	_, port, _ := net.SplitHostPort(addr)
-	args := []string{"-D", filepath.Join(dir, "data"), "-c", "listen_addresses=127.0.0.1", "-c", "port=" + port, "-c", "unix_socket_directories="}
+	args := []string{"-D", p.data(), "-c", "listen_addresses=127.0.0.1", "-c", "port=" + port, "-c", "unix_socket_directories="}
 	for _, s := range settings {
 		args = append(args, "-c", s)
 	}
 	p.Process = Process{
 		Addr:    addr,
-		command: func() *exec.Cmd { return as.command(dir, filepath.Join(bin, "postgres"), args...) },
+		command: func() *exec.Cmd { return p.command("postgres", args...) },
 		ready: func(ctx context.Context) error {
 			return exec.CommandContext(ctx, filepath.Join(bin, "pg_isready"), "-q", "-h", "127.0.0.1", "-p", port).Run()
 		},
 	}
-	return p, p.start(ctx)
+	return p, nil
+}
+
+func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }
+
+// command returns one of PostgreSQL's own programs, to run as the server does.
+func (p *Postgres) command(program string, args ...string) *exec.Cmd {
+	return p.as.command(p.dir, filepath.Join(p.bin, program), args...)
 }
 
 // initialise makes the data folder, and a superuser with a password.
-func (p *Postgres) initialise(ctx context.Context, dir string, as account) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	secret := filepath.Join(dir, "password")
+func (p *Postgres) initialise(ctx context.Context) error {
+	secret := filepath.Join(p.dir, "password")
 	if err := os.WriteFile(secret, []byte(p.password+"\n"), 0o600); err != nil {
 		return err
 	}
-	if err := errors.Join(as.own(dir), as.own(secret)); err != nil {
+	if err := p.as.own(secret); err != nil {
 		return err
 	}
-	cmd := as.command(dir, filepath.Join(p.bin, "initdb"), "--no-sync", "--no-instructions", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8",
-		"--username="+superuser, "--pwfile="+secret, "-D", filepath.Join(dir, "data"))
+	cmd := p.command("initdb", "--no-sync", "--no-instructions", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8",
+		"--username="+superuser, "--pwfile="+secret, "-D", p.data())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}

@@ -56,6 +56,48 @@ func TestPostgresIsKilledAndComesBack(t *testing.T) {
 	}
 }
 
+// A standby has what its primary has, is promoted when that is gone, and has
+// it come back as its own standby.
+func TestStandbyTakesOver(t *testing.T) {
+	dir := folder(t)
+	one, err := StartPostgres(t.Context(), filepath.Join(dir, "one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer one.Close()
+	two, err := StartStandby(t.Context(), one, filepath.Join(dir, "two"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer two.Close()
+	if err := one.Set(t.Context(), "synchronous_standby_names", StandbyName); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := one.CreateDatabase(t.Context(), "seen"); err != nil { // waits for the standby
+		t.Fatal(err)
+	}
+	if _, err := two.CreateDatabase(t.Context(), "refused"); err == nil {
+		t.Error("a standby made a database")
+	}
+	one.Kill()
+	if err := two.Promote(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := two.Execute(t.Context(), "seen", "CREATE TABLE t (n int)"); err != nil {
+		t.Error(err)
+	}
+	if err := one.Follow(t.Context(), two); err != nil {
+		t.Fatal(err)
+	}
+	two.Kill()
+	if err := one.Promote(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := one.Execute(t.Context(), "seen", "SELECT FROM t"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRedisIsFrozenKilledAndComesBack(t *testing.T) {
 	r, err := StartRedis(t.Context(), t.TempDir())
 	if err != nil {
