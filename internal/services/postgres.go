@@ -105,9 +105,14 @@ func (p *Postgres) initialise(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// URL names a database of the server, and its superuser.
-func (p *Postgres) URL(database string) string {
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(superuser, p.password), Host: p.Addr, Path: "/" + database, RawQuery: "sslmode=disable"}
+// URL names a database of the server, and its superuser. Others are servers
+// that stand in for it.
+func (p *Postgres) URL(database string, others ...*Postgres) string {
+	hosts := p.Addr
+	for _, other := range others {
+		hosts += "," + other.Addr
+	}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(superuser, p.password), Host: hosts, Path: "/" + database, RawQuery: "sslmode=disable"}
 	return u.String()
 }
 

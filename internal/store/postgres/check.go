@@ -2,10 +2,13 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // minServer is the oldest server whose SQL the migrations speak.
@@ -45,8 +48,11 @@ func (e *DurabilityError) Error() string {
 }
 
 // check gives a new session its settings and refuses one that must not be
-// used.
-func (d *dialer) check(ctx context.Context, conn *pgx.Conn) error {
+// used. It is called while pgx connects, which then tries the next host.
+func (d *dialer) check(ctx context.Context, conn *pgconn.PgConn) error {
+	if err := d.base.ValidateConnect(ctx, conn); err != nil {
+		return err
+	}
 	var s server
 	if err := set(ctx, conn); err != nil {
 		return fmt.Errorf("set up the session: %w", err)
@@ -60,11 +66,12 @@ func (d *dialer) check(ctx context.Context, conn *pgx.Conn) error {
 	case s.encoding != "UTF8":
 		return fmt.Errorf("the database has the encoding %s; make one with UTF8", s.encoding)
 	case s.recovers:
-		return fmt.Errorf("the server %s is a standby and takes no writes", conn.Config().Host)
+		return errors.New("the server is a standby and takes no writes")
 	}
 	if weak := s.weak(); len(weak) > 0 && !d.config.AllowWeakDurability {
 		return &DurabilityError{Weak: weak}
 	}
+	conn.CustomData()[timelineKey] = s.timeline
 	if err := d.follow(s); err != nil || d.epoch == "" {
 		return err
 	}
@@ -74,23 +81,38 @@ func (d *dialer) check(ctx context.Context, conn *pgx.Conn) error {
 // checkStore refuses a store that is being filled from another one, and one
 // that was since this node has opened it: what the node knows is of a store that
 // is no more.
-func (d *dialer) checkStore(ctx context.Context, conn *pgx.Conn) error {
-	var epoch string
-	var importing bool
-	err := conn.QueryRow(ctx, `SELECT coalesce(max(value) FILTER (WHERE key = 'epoch'), ''), count(*) FILTER (WHERE key = $1) > 0
-		FROM `+pgx.Identifier{d.config.Schema, "meta"}.Sanitize(), importingKey).Scan(&epoch, &importing)
+func (d *dialer) checkStore(ctx context.Context, conn *pgconn.PgConn) error {
+	row, err := ask(ctx, conn, `SELECT coalesce(max(value) FILTER (WHERE key = 'epoch'), ''), count(*) FILTER (WHERE key = '`+importingKey+`')
+		FROM `+pgx.Identifier{d.config.Schema, "meta"}.Sanitize())
 	switch {
 	case err != nil:
 		return fmt.Errorf("look whether the store is still the one that was opened: %w", err)
-	case importing:
+	case row[1] != "0":
 		return &ImportingError{Schema: d.config.Schema}
-	case epoch != d.epoch:
+	case row[0] != d.epoch:
 		return fmt.Errorf("the store in the schema %s is another one than when this node was started; restart the node", d.config.Schema)
 	}
 	return nil
 }
 
-func set(ctx context.Context, conn *pgx.Conn) error {
+// timelineKey is where a connection keeps the timeline that its server was on.
+const timelineKey = "timeline"
+
+// isCurrent reports whether a connection may still be used: no other server
+// has taken the place of its own since, and its own has not said that it takes
+// no writes any more.
+func (d *dialer) isCurrent(conn *pgx.Conn) bool {
+	for _, says := range []string{"default_transaction_read_only", "in_hot_standby"} {
+		if conn.PgConn().ParameterStatus(says) == "on" {
+			return false
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return conn.PgConn().CustomData()[timelineKey] == d.server.timeline
+}
+
+func set(ctx context.Context, conn *pgconn.PgConn) error {
 	var b strings.Builder
 	for i, s := range settings {
 		if i > 0 {
@@ -99,22 +121,41 @@ func set(ctx context.Context, conn *pgx.Conn) error {
 		fmt.Fprintf(&b, "'%s', '%s'", s[0], s[1])
 	}
 	// A server that cannot watch its clients says so if it is asked to.
-	_, err := conn.Exec(ctx, `SELECT set_config(name, value, false) FROM (VALUES (`+b.String()+`)) s(name, value)
+	_, err := ask(ctx, conn, `SELECT set_config(name, value, false) FROM (VALUES (`+b.String()+`)) s(name, value)
 		WHERE name <> 'client_connection_check_interval' OR version() ~ 'linux|darwin|bsd'`)
 	return err
 }
 
-func (s *server) look(ctx context.Context, conn *pgx.Conn) error {
-	var mayKnow bool
-	err := conn.QueryRow(ctx, `SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),
-			current_setting('synchronous_standby_names'), current_setting('server_version_num')::int, current_setting('server_encoding'),
+// ask returns the first row of what a query selects, as text.
+func ask(ctx context.Context, conn *pgconn.PgConn, query string) (row []string, err error) {
+	results, err := conn.Exec(ctx, query).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	for _, value := range results[0].Rows[0] {
+		row = append(row, string(value))
+	}
+	return row, nil
+}
+
+func (s *server) look(ctx context.Context, conn *pgconn.PgConn) error {
+	row, err := ask(ctx, conn, `SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),
+			current_setting('synchronous_standby_names'), current_setting('server_version_num'), current_setting('server_encoding'),
 			pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END,
-			has_function_privilege('pg_control_system()', 'execute')`).
-		Scan(&s.fsync, &s.fullPages, &s.commit, &s.standbys, &s.version, &s.encoding, &s.recovers, &s.timeline, &mayKnow)
-	if err != nil || !mayKnow {
+			has_function_privilege('pg_control_system()', 'execute')`)
+	if err != nil {
 		return err
 	}
-	return conn.QueryRow(ctx, `SELECT system_identifier::text FROM pg_control_system()`).Scan(&s.system)
+	s.fsync, s.fullPages, s.commit, s.standbys, s.encoding, s.recovers, s.timeline = row[0], row[1], row[2], row[3], row[5], row[6] == "t", row[7]
+	if s.version, err = strconv.Atoi(row[4]); err != nil || row[8] != "t" {
+		return err
+	}
+	row, err = ask(ctx, conn, `SELECT system_identifier FROM pg_control_system()`)
+	if err != nil {
+		return err
+	}
+	s.system = row[0]
+	return nil
 }
 
 // weak lists the settings by which a commit may be lost.
@@ -148,6 +189,9 @@ func (d *dialer) follow(s server) error {
 	}
 	if s.system == "" && last.version == 0 {
 		d.config.Logger.Warn("the role may not know the server's system identifier; grant it pg_control_system() to have every connection compared")
+	}
+	if last.version != 0 && s.timeline > last.timeline {
+		d.config.Logger.Warn("a standby has become the primary; unless it was a synchronous one, the newest messages are lost", "timeline", s.timeline, "before", last.timeline)
 	}
 	if s.system == "" {
 		s.system = last.system

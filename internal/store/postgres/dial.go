@@ -69,18 +69,13 @@ func dial(ctx context.Context, network, addr string) (net.Conn, error) {
 
 // connect opens one connection.
 func (d *dialer) connect(ctx context.Context) (*pgx.Conn, error) {
-	return d.connectAs(ctx, d.base)
+	return d.connectAs(ctx, d.base.Copy())
 }
 
+// connectAs opens a connection by a configuration that is its own.
 func (d *dialer) connectAs(ctx context.Context, c *pgx.ConnConfig) (*pgx.Conn, error) {
-	conn, err := pgx.ConnectConfig(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	if err := d.check(ctx, conn); err != nil {
-		return nil, errors.Join(err, conn.Close(ctx))
-	}
-	return conn, nil
+	c.ValidateConnect = d.check
+	return pgx.ConnectConfig(ctx, c)
 }
 
 // writer opens a connection that never cancels. warn hears the server's
@@ -116,7 +111,8 @@ func (d *dialer) pool(ctx context.Context, size int) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("read the database's URL: %w", err)
 	}
 	c.ConnConfig = d.base.Copy()
+	c.ConnConfig.ValidateConnect = d.check
 	c.MaxConns = int32(size)
-	c.AfterConnect = d.check
+	c.PrepareConn = func(_ context.Context, conn *pgx.Conn) (bool, error) { return d.isCurrent(conn), nil }
 	return pgxpool.NewWithConfig(ctx, c)
 }

@@ -71,7 +71,7 @@ type lane struct {
 // nothing after that. A connection whose statement had no definite end is
 // closed.
 func (l *lane) run(ctx context.Context, st statement) error {
-	if l.conn == nil || l.conn.IsClosed() {
+	if l.conn == nil || l.conn.IsClosed() || !l.dialer.isCurrent(l.conn) {
 		if err := l.connect(ctx); err != nil {
 			return fmt.Errorf("%w: %w", errNotSent, err)
 		}
