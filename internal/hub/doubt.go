@@ -75,15 +75,22 @@ func (f *Feed) dispute(seq uint64, tag uint32) {
 	}
 }
 
+// undispute ends a dispute: the feed is right.
+func (f *Feed) undispute() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.disputed = 0
+}
+
 // settleDispute asks the log which event has the disputed seq, and evicts the
 // feed if it is not the feed's own.
 func (f *Feed) settleDispute() {
 	f.mu.Lock()
 	seq := f.disputed
-	f.disputed = 0
 	tag, ok := f.tail.tag(seq)
 	f.mu.Unlock()
-	if !ok {
+	if !ok { // none, or long past
+		f.undispute()
 		return
 	}
 	ctx, cancel := context.WithTimeout(f.hub.ctx, headsTime)
@@ -91,12 +98,11 @@ func (f *Feed) settleDispute() {
 	page, err := f.hub.cfg.Log.After(ctx, f.room, seq-1, store.Limit{Events: 1, Bytes: 1})
 	switch {
 	case err != nil:
-		f.mu.Lock()
-		f.disputed = seq
-		f.mu.Unlock()
 		f.active.Store(true)
 		f.hub.cfg.Logger.Warn("look up a disputed event", "room_id", f.room, "seq", seq, "error", err)
 	case len(page.Events) == 0 || page.Events[0].Seq == seq && page.Events[0].Tag != tag:
 		f.evict(page.Room)
+	default:
+		f.undispute()
 	}
 }

@@ -52,7 +52,7 @@ type Feed struct {
 	tail    tail
 	changes changes
 	passing passing
-	held    []*chat.Event // durable events beyond next, in no order
+	held    []*chat.Event // durable events from next on, in no order
 	changed uint64        // the last seq that may be of a ban or of settings
 	filling bool          // one goroutine reads what is missing
 	// cut says that a change of the log has taken from the tail what readers may
@@ -61,7 +61,8 @@ type Feed struct {
 	cut     bool
 	mending chan struct{}
 	// disputed is a seq that an event has come for whose tag is another than
-	// the tail's; 0 if none.
+	// the tail's; 0 if none. Until the log has been asked nothing is taken, for
+	// it may follow the other event.
 	disputed uint64
 	closed   bool
 	gap      *time.Timer
@@ -174,13 +175,13 @@ func (f *Feed) take(events []chat.Event) {
 		case e.Epoch != f.epoch:
 			// The log of another life. The check of heads finds out.
 			f.active.Store(true)
-		case e.Seq == f.next:
+		case e.Seq < f.next:
+			f.dispute(e.Seq, e.Tag)
+		case e.Seq == f.next && f.disputed == 0:
 			f.append(e)
 			changed = true
-		case e.Seq > f.next:
-			f.hold(e)
 		default:
-			f.dispute(e.Seq, e.Tag)
+			f.hold(e)
 		}
 	}
 	if f.takeHeld() {
@@ -308,7 +309,7 @@ func (f *Feed) releasePassing() {
 	f.passing.release(passed)
 }
 
-// hold keeps an event that came too early.
+// hold keeps an event that cannot be taken yet.
 func (f *Feed) hold(e *chat.Event) {
 	if len(f.held) < maxHeld {
 		f.held = append(f.held, e)
@@ -330,7 +331,7 @@ func (f *Feed) takeHeld() (changed bool) {
 			case e.Epoch != f.epoch:
 			case e.Seq < f.next:
 				f.dispute(e.Seq, e.Tag)
-			case e.Seq == f.next:
+			case e.Seq == f.next && f.disputed == 0:
 				f.append(e)
 				changed, again = true, true
 			default:
@@ -384,6 +385,7 @@ func (f *Feed) readGap() {
 		}
 		forked := err == nil && f.forks(&page)
 		if err == nil && !forked && len(page.Events) > 0 {
+			f.undispute() // the log has what the feed has last, and so all before it
 			f.take(page.Events)
 			f.hub.counts.Healed.Add(min(f.head(), page.Events[len(page.Events)-1].Seq) - min(f.head(), after))
 		}

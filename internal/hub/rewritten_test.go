@@ -191,6 +191,43 @@ func TestRewrittenLogOfEqualLength(t *testing.T) {
 	}
 }
 
+// An event of a seq that the feed has, with another tag, and its followers: what
+// follows is given to nobody until the log has said which of the two it has.
+func TestNothingFollowsADisputedEvent(t *testing.T) {
+	for _, rewritten := range []bool{true, false} {
+		t.Run(fmt.Sprint("rewritten ", rewritten), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, log := newLedger(t, local.New(), nil)
+				defer w.close()
+				r := w.reader("r", -1)
+				w.join(r, "1", AttachOptions{})
+				for range 3 {
+					w.say(log, "text")
+				}
+				settle()
+				other := chat.Event{Room: "1", Epoch: ledgerEpoch, Seq: 3, Tag: 99, Kind: chat.KindMessage, Body: []byte("other")}
+				if rewritten {
+					log.mu.Lock()
+					log.events[2] = other
+					log.mu.Unlock()
+				}
+				next := log.add(chat.Event{Kind: chat.KindMessage, Actor: chat.User{ID: "a"}, Body: []byte("next")})
+				w.bus.Publish(bus.RoomTopic("1"), []chat.Event{other, next})
+				settle()
+				r.wantSeqs(t, 1, 3)
+				time.Sleep(2 * doubtWait)
+				if rewritten {
+					r.wantBye(t, Rewritten)
+				} else {
+					settle()
+					r.wantSeqs(t, 1, 4)
+				}
+				r.sub.Detach()
+			})
+		})
+	}
+}
+
 // An event that comes while the store is asked makes its answer old, not the
 // log another one.
 func TestHeadThatMovesWhileItIsComparedIsNoRewriting(t *testing.T) {
