@@ -17,7 +17,10 @@ CRASH_ROUNDS ?= 500
 # How long `make nemesis` makes faults.
 NEMESIS_SECONDS ?= 600
 
-.PHONY: run build cluster test test-packages bench crash nemesis fuzz cover clean
+# How many connections to PostgreSQL `make cuts` cuts.
+CUTS ?= 10000
+
+.PHONY: run build cluster test test-packages bench crash nemesis cuts fuzz cover clean
 
 # Build what is missing and start the server; FLAGS="--log-level debug" adds flags.
 run: build
@@ -71,6 +74,11 @@ crash:
 # to, for NEMESIS_SECONDS.
 nemesis:
 	TERTULIA_NEMESIS_SECONDS=$(NEMESIS_SECONDS) $(GO) test -count=1 -timeout 0 -v -run TestClusterLosesNothing ./internal/crashtest
+
+# Connections to PostgreSQL cut at each byte of a request and of its answer,
+# CUTS times.
+cuts:
+	TERTULIA_CUTS=$(CUTS) $(GO) test -count=1 -timeout 0 -v -run TestCutConnections ./internal/store/postgres
 
 # Every decoder against random input, each for FUZZTIME.
 fuzz:

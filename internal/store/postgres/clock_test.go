@@ -38,7 +38,7 @@ func TestDatabaseClockJumps(t *testing.T) {
 		latest = max(latest, ahead)
 		before := time.Now().Add(-patience) // at which the latest clock may have been looked at
 		rows := append(posts("r", time.Duration(i).String(), 2), post(chat.RoomID("new"+time.Duration(i).String()), "n", "first"))
-		results, _ := untilKnown(t, s, rows)
+		results := untilKnown(t, s, rows)
 		for k, want := range []time.Duration{latest, latest, ahead} {
 			r := results[k]
 			if r.Err != nil || k < 2 && r.Event.Seq != uint64(2*i+k+1) {
@@ -49,7 +49,7 @@ func TestDatabaseClockJumps(t *testing.T) {
 			}
 		}
 		acked[rows[0].Nonce], acked[rows[1].Nonce] = results[0].Event, results[1].Event
-		if again, _ := untilKnown(t, s, rows); !again[0].Duplicate || !again[0].Event.At.Equal(results[0].Event.At) {
+		if again := untilKnown(t, s, rows); !again[0].Duplicate || !again[0].Event.At.Equal(results[0].Event.At) {
 			t.Errorf("clock %v ahead, again = %+v, want the duplicate", ahead, again[0])
 		}
 	}
@@ -99,7 +99,7 @@ func TestNodeClocksDoNotMatter(t *testing.T) {
 	var all []store.Result
 	take := func(s *Store, rows ...store.Append) {
 		t.Helper()
-		results, _ := untilKnown(t, s, rows)
+		results := untilKnown(t, s, rows)
 		all = append(all, results...)
 	}
 	unnamed := post("r", "", "with the store's nonce")

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -75,37 +77,88 @@ func TestTwoNodesInTheSameRooms(t *testing.T) {
 	}
 }
 
-// The outcome of a batch whose answer was lost is unknown, and running it again
-// stores it once.
+// cutsVariable says how many connections are cut.
+const cutsVariable = "TERTULIA_CUTS"
+
+const (
+	shortCuts = 200
+	cutters   = 4 // at the same time, each with a store and a room of its own
+)
+
+// The outcome of a batch is unknown wherever its request or its answer was cut,
+// and running it again stores it once (reliability F10).
 func TestCutConnections(t *testing.T) {
-	p, url := newProxy(t, servicetest.Database(t))
-	s := openAt(t, Config{URL: url, Writers: 1})
-	untilKnown(t, s, posts("r", "first", 1))
-	const cuts = 200
-	acked := map[chat.Nonce]chat.Event{}
-	total, committed := 1, 0
-	for i := range cuts {
-		f := []fault{faultUnsent, faultSent, faultReply, faultReply}[i%4]
-		rows := posts("r", fmt.Sprint("cut", i), 1+i%3)
-		rows[0].Nonce = "" // the store's own
-		p.arm(f)
-		if _, err := s.Append(t.Context(), rows); !errors.Is(err, store.ErrUnknown) {
-			t.Fatalf("cut %d: Append = %v, want %v", i, err, store.ErrUnknown)
+	cuts := shortCuts
+	if text := os.Getenv(cutsVariable); text != "" {
+		var err error
+		if cuts, err = strconv.Atoi(text); err != nil {
+			t.Fatalf("%s=%q is not a number", cutsVariable, text)
 		}
-		results := untilKnown(t, s, rows)
-		for k, r := range results {
-			if r.Err != nil || f == faultReply && !r.Duplicate || f == faultUnsent && r.Duplicate {
-				t.Errorf("cut %d of kind %d, row %d = duplicate %v, %v", i, f, k, r.Duplicate, r.Err)
-			}
-			if r.Duplicate {
-				committed++
-			}
-			acked[rows[k].Nonce] = r.Event
-		}
-		total += len(rows)
 	}
-	wantWhole(t, s, "r", total, acked)
-	t.Logf("%d cuts; %d rows of %d had been committed", cuts, committed, total)
+	url := servicetest.Database(t)
+	var (
+		work sync.WaitGroup
+		each [cutters]*cutter
+	)
+	for i := range each {
+		p, through := newProxy(t, url)
+		each[i] = &cutter{T: t, proxy: p, store: openAt(t, Config{URL: through, Writers: 1}), room: chat.RoomID(fmt.Sprint("r", i)), acked: make(map[chat.Nonce]chat.Event)}
+		work.Go(func() { each[i].run(cuts / cutters) })
+	}
+	work.Wait()
+	stored, repeated := 0, 0
+	for _, c := range each {
+		wantWhole(t, c.store, c.room, 1+len(c.acked), c.acked)
+		stored, repeated = stored+len(c.acked), repeated+c.repeated
+	}
+	t.Logf("cuts=%d stored=%d duplicates=%d", cuts, stored, repeated)
+}
+
+// cutter appends to one room over connections that are cut.
+type cutter struct {
+	*testing.T
+	proxy    *proxy
+	store    *Store
+	room     chat.RoomID
+	acked    map[chat.Nonce]chat.Event
+	repeated int // rows that a cut batch had stored
+}
+
+func (c *cutter) run(cuts int) {
+	if _, _, err := appendUntilKnown(c.store, posts(c.room, "first", 1)); err != nil { // opens the connection
+		c.Error(err)
+		return
+	}
+	const stride = 37 // bytes, so that few cuts are spread over all places, and many are everywhere
+	kinds := []faultKind{faultRequest, faultReply, faultSent, faultRequest, faultReply}
+	for i := 0; i < cuts && !c.Failed(); i++ {
+		c.cut(i, fault{kinds[i%len(kinds)], i * stride})
+	}
+}
+
+// cut has a batch meet a fault, and runs it again.
+func (c *cutter) cut(i int, f fault) {
+	rows := posts(c.room, fmt.Sprint("cut", i), 1+i%3)
+	rows[0].Nonce = "" // the store's own
+	c.proxy.arm(f)
+	if _, err := c.store.Append(context.Background(), rows); !errors.Is(err, store.ErrUnknown) {
+		c.Errorf("cut %d, %+v: Append = %v, want %v", i, f, err, store.ErrUnknown)
+		return
+	}
+	results, _, err := appendUntilKnown(c.store, rows)
+	if err != nil {
+		c.Error(err)
+		return
+	}
+	for k, r := range results {
+		if r.Err != nil || f.kind == faultReply && !r.Duplicate || f.kind == faultRequest && r.Duplicate {
+			c.Errorf("cut %d, %+v, row %d = duplicate %v, %v", i, f, k, r.Duplicate, r.Err)
+		}
+		if r.Duplicate {
+			c.repeated++
+		}
+		c.acked[rows[k].Nonce] = r.Event
+	}
 }
 
 // A node that has sent a batch and then neither reads nor writes holds up
@@ -115,7 +168,7 @@ func TestStoppedNodeHoldsNoLock(t *testing.T) {
 	p, url := newProxy(t, address)
 	stopped, other := openAt(t, Config{URL: url, Writers: 1}), openAt(t, Config{URL: address, Writers: 1})
 	untilKnown(t, stopped, posts("r", "warm", 1))
-	p.arm(faultSilence)
+	p.arm(fault{kind: faultSilence})
 	ended := make(chan error, 1)
 	go func() { _, err := stopped.Append(context.Background(), posts("r", "stopped", 3)); ended <- err }()
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {

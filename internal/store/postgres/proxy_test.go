@@ -9,14 +9,21 @@ import (
 )
 
 // fault is what the proxy does to the next request.
-type fault int
+type fault struct {
+	kind faultKind
+	// at is after how many bytes the request or the answer is cut, modulo its
+	// length: the last byte never gets through.
+	at int
+}
+
+type faultKind int
 
 const (
-	faultNone    fault = iota
-	faultUnsent        // cut before the server has the request
-	faultSent          // cut once the server has the request; nothing comes back
-	faultReply         // cut when the server has answered, and swallow the answer
-	faultSilence       // swallow the answer, and keep the connection open
+	faultNone    faultKind = iota
+	faultRequest           // cut within the request
+	faultSent              // cut once the server has the request; nothing comes back
+	faultReply             // cut within the answer, once the server has given all of it
+	faultSilence           // swallow the answer, and keep the connection open
 )
 
 // proxy stands between a store and its server. It knows where the messages of
@@ -59,7 +66,7 @@ func (p *proxy) arm(f fault) {
 func (p *proxy) take() (f fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	f, p.next = p.next, faultNone
+	f, p.next = p.next, fault{}
 	return f
 }
 
@@ -100,13 +107,14 @@ func (p *proxy) requests(client, server net.Conn, met chan<- fault) {
 			return
 		}
 		f := p.take()
-		switch f {
-		case faultUnsent:
+		switch f.kind {
+		case faultRequest:
+			_, _ = server.Write(buf[:f.at%n])
 			return
 		case faultSent, faultReply, faultSilence: // before the server can answer
 			met <- f
 		}
-		if _, err := server.Write(buf[:n]); err != nil || f == faultSent {
+		if _, err := server.Write(buf[:n]); err != nil || f.kind == faultSent {
 			return
 		}
 	}
@@ -114,7 +122,10 @@ func (p *proxy) requests(client, server net.Conn, met chan<- fault) {
 
 func (p *proxy) answers(client, server net.Conn, met <-chan fault) {
 	defer p.cut(client, server)
-	var f fault
+	var (
+		f      fault
+		answer []byte // as far as it is not passed on
+	)
 	for head := make([]byte, 5); ; {
 		if _, err := io.ReadFull(server, head); err != nil {
 			return
@@ -127,12 +138,15 @@ func (p *proxy) answers(client, server net.Conn, met <-chan fault) {
 		case f = <-met:
 		default:
 		}
+		answer = append(append(answer, head...), body...)
 		switch {
-		case f == faultNone:
-			if _, err := client.Write(append(head[:5:5], body...)); err != nil {
+		case f.kind == faultNone:
+			if _, err := client.Write(answer); err != nil {
 				return
 			}
-		case f == faultReply && head[0] == 'Z': // ReadyForQuery: it is committed
+			answer = answer[:0]
+		case f.kind == faultReply && head[0] == 'Z': // ReadyForQuery: it is committed
+			_, _ = client.Write(answer[:f.at%len(answer)])
 			return
 		}
 	}
