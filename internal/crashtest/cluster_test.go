@@ -16,13 +16,14 @@ import (
 	"tertulia/internal/services"
 )
 
-// cluster is three nodes on one PostgreSQL and one Redis.
+// cluster is three nodes on one PostgreSQL, with a synchronous standby, and one
+// Redis.
 type cluster struct {
-	binary   string
-	url      string // of the database
-	postgres *services.Postgres
-	redis    *services.Redis
-	nodes    [3]*node
+	binary            string
+	url               string             // of the database, on either server
+	postgres, standby *services.Postgres // change places at a failover
+	redis             *services.Redis
+	nodes             [3]*node
 }
 
 // node is one server of a cluster, through all its lives.
@@ -46,13 +47,7 @@ func startCluster(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 	c := &cluster{binary: build(t)}
-	if c.postgres, err = services.StartPostgres(ctx, filepath.Join(dir, "postgres")); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.postgres.Close)
-	if c.url, err = c.postgres.CreateDatabase(ctx, database); err != nil {
-		t.Fatal(err)
-	}
+	c.startPostgres(t, dir, services.StandbyName)
 	if c.redis, err = services.StartRedis(ctx, filepath.Join(dir, "redis")); err != nil {
 		t.Fatal(err)
 	}
@@ -68,6 +63,41 @@ func startCluster(t *testing.T) *cluster {
 		t.Cleanup(func() { c.nodes[i].process.kill() })
 	}
 	return c
+}
+
+// startPostgres starts the primary with an empty database, and its standby.
+// Commits wait for the one that synchronous names, of whichever is the primary,
+// also while it has no standby.
+func (c *cluster) startPostgres(t *testing.T, dir, synchronous string) {
+	t.Helper()
+	// A standby looks for its primary every 5 s by itself.
+	p, err := services.StartPostgres(t.Context(), filepath.Join(dir, "postgres"), "wal_retrieve_retry_interval=100ms")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	if _, err := p.CreateDatabase(t.Context(), database); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Set(t.Context(), "synchronous_standby_names", synchronous); err != nil {
+		t.Fatal(err)
+	}
+	s, err := services.StartStandby(t.Context(), p, filepath.Join(dir, "standby"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	c.postgres, c.standby, c.url = p, s, p.URL(database, s)
+}
+
+// failOver kills the primary and has the standby take its place.
+func (c *cluster) failOver(ctx context.Context) error {
+	c.postgres.Kill()
+	if err := c.standby.Promote(ctx); err != nil {
+		return err
+	}
+	c.postgres, c.standby = c.standby, c.postgres
+	return nil
 }
 
 // start begins a node's next life.

@@ -43,6 +43,7 @@ type event struct {
 		Duplicate bool
 		Cursor    string
 		Resumed   *bool
+		Gap       struct{ Reason string }
 	}
 }
 
