@@ -68,6 +68,15 @@ func (r *Report) Anomalies() uint64 {
 	return sum
 }
 
+// Add adds what another history came to.
+func (r *Report) Add(other Report) {
+	r.Acked, r.Stored, r.Delivered = r.Acked+other.Acked, r.Stored+other.Stored, r.Delivered+other.Delivered
+	for a, n := range other.Count {
+		r.Count[a] += n
+	}
+	r.Examples = append(r.Examples, other.Examples...)
+}
+
 func (r *Report) String() string {
 	return fmt.Sprintf("acked=%d stored=%d delivered=%d anomalies=%d", r.Acked, r.Stored, r.Delivered, r.Anomalies())
 }

@@ -25,6 +25,7 @@ type world struct {
 	// is for ever. Where it is set, clients also go on when the store is not
 	// there.
 	patience time.Duration
+	rooms    string // begins the name of every room
 	history  *History
 	clients  sync.WaitGroup
 	stop     chan struct{} // closed when posters post nothing new

@@ -49,7 +49,6 @@ const (
 	ownRooms    = 4 // with one poster each
 	sharers     = 3 // posters in the shared room
 	window      = 16
-	sharedRoom  = chat.RoomID("shared")
 
 	// roundAcks is the most that is acknowledged between two kills.
 	roundAcks = 20_000
@@ -203,13 +202,13 @@ func (w *world) startClients(ctx, sent context.Context, rnd *rand.Rand) *sync.Wa
 		}
 	}
 	for i := range ownRooms {
-		room := chat.RoomID(fmt.Sprintf("own-%d", i))
+		room := w.ownRoom(i)
 		addFollowers(room)
 		addPoster(room, "alone")
 	}
-	addFollowers(sharedRoom)
+	addFollowers(w.sharedRoom())
 	for i := range sharers {
-		addPoster(sharedRoom, chat.UserID(fmt.Sprintf("sharer-%d", i)))
+		addPoster(w.sharedRoom(), chat.UserID(fmt.Sprintf("sharer-%d", i)))
 	}
 	return posters
 }
@@ -242,7 +241,7 @@ func (r *rounder) stored(ctx context.Context) (heads map[chat.RoomID]uint64, err
 // tellStore tells the history all that a store has of the clients' rooms.
 func (w *world) tellStore(ctx context.Context, st store.Reader) (map[chat.RoomID]uint64, error) {
 	heads := make(map[chat.RoomID]uint64)
-	for _, room := range roomIDs() {
+	for _, room := range w.allRooms() {
 		head, err := w.tellRoom(ctx, st, room)
 		if err != nil {
 			return nil, fmt.Errorf("room %s: %w", room, err)
@@ -252,10 +251,14 @@ func (w *world) tellStore(ctx context.Context, st store.Reader) (map[chat.RoomID
 	return heads, nil
 }
 
-func roomIDs() []chat.RoomID {
-	rooms := []chat.RoomID{sharedRoom}
+func (w *world) ownRoom(i int) chat.RoomID { return chat.RoomID(fmt.Sprintf("%sown-%d", w.rooms, i)) }
+
+func (w *world) sharedRoom() chat.RoomID { return chat.RoomID(w.rooms + "shared") }
+
+func (w *world) allRooms() []chat.RoomID {
+	rooms := []chat.RoomID{w.sharedRoom()}
 	for i := range ownRooms {
-		rooms = append(rooms, chat.RoomID(fmt.Sprintf("own-%d", i)))
+		rooms = append(rooms, w.ownRoom(i))
 	}
 	return rooms
 }

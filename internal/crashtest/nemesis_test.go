@@ -23,6 +23,9 @@ const secondsVariable = "TERTULIA_NEMESIS_SECONDS"
 
 const (
 	shortNemesis = 15
+	// legTime bounds what a run keeps in memory, some 100 bytes a message, and
+	// on disk, some 300 on either server.
+	legTime = 5 * time.Minute
 	// nodePatience is how long a client waits for a node that says nothing.
 	nodePatience = 3 * time.Second
 	// healLimit is far above the 2 s within which a cluster should carry
@@ -35,34 +38,41 @@ const (
 
 // TestClusterLosesNothing makes faults in a cluster of three nodes, PostgreSQL
 // and Redis while clients post to and read from any node, and then holds what
-// is stored against what they saw.
+// is stored against what they saw. A long run is cut into legs, each with
+// clients and rooms of its own, so that it may last for as long as one likes.
 func TestClusterLosesNothing(t *testing.T) {
 	seconds, seed := variable(t, secondsVariable, shortNemesis), variable(t, seedVariable, rand.Uint64())
-	c := startCluster(t)
-	n := &nemesis{cluster: c, world: newPatientWorld(c.anyNode), rnd: rand.New(rand.NewPCG(seed, 3)), made: make(map[string]int)}
-	err := n.play(t.Context(), time.Duration(seconds)*time.Second)
-	for _, problem := range n.problems {
-		t.Error(problem)
-	}
-	if err != nil {
-		t.Fatalf("seed %d, faults %v: %v\n%s", seed, n.made, err, c.logs())
-	}
-	report := n.history.Finish(n.heads)
-	line := fmt.Sprintf("seconds=%d faults=%d %s duplicates=%d heal_median=%v heal_most=%v seed=%d",
-		seconds, len(n.heals), &report, n.duplicates, median(n.heals).Round(time.Millisecond), slices.Max(n.heals).Round(time.Millisecond), seed)
-	fmt.Println(line, n.made)
-	if report.Anomalies() > 0 {
-		t.Errorf("%s\n%s", line, report.Details())
-	}
-	if least := flowAcks * uint64(len(n.heals)); report.Acked < least || report.Stored < report.Acked || report.Delivered < report.Stored {
-		t.Errorf("%s: want at least %d acknowledged, all stored and delivered", line, least)
+	n := &nemesis{cluster: startCluster(t), rnd: rand.New(rand.NewPCG(seed, 3)), made: make(map[string]int)}
+	var report Report
+	duplicates := 0
+	for left := time.Duration(seconds) * time.Second; left > 0; left -= legTime {
+		n.world = newPatientWorld(n.anyNode, n.legs)
+		err := n.leg(t.Context(), min(left, legTime), left > legTime)
+		for _, problem := range n.problems {
+			t.Error(problem)
+		}
+		if err != nil {
+			t.Fatalf("seed %d, faults %v: %v\n%s", seed, n.made, err, n.logs())
+		}
+		report.Add(n.history.Finish(n.heads))
+		duplicates += n.duplicates
+		line := fmt.Sprintf("seconds=%d faults=%d %s duplicates=%d heal_median=%v heal_most=%v seed=%d", seconds-uint64(max(left-legTime, 0).Seconds()),
+			len(n.heals), &report, duplicates, median(n.heals).Round(time.Millisecond), slices.Max(n.heals).Round(time.Millisecond), seed)
+		fmt.Println(line, n.made)
+		if report.Anomalies() > 0 {
+			t.Fatalf("%s\n%s", line, report.Details())
+		}
+		if least := flowAcks * uint64(len(n.heals)); report.Acked < least || report.Stored < report.Acked || report.Delivered < report.Stored {
+			t.Errorf("%s: want at least %d acknowledged, all stored and delivered", line, least)
+		}
 	}
 }
 
 // newPatientWorld is for clients that put up with everything that ends in
 // coming back.
-func newPatientWorld(where func() string) *world {
+func newPatientWorld(where func() string, leg int) *world {
 	w := newWorld("")
+	w.rooms = fmt.Sprintf("leg-%d-", leg)
 	w.where, w.outage, w.patience = where, isOutage, nodePatience
 	w.setUp() // for good
 	return w
@@ -90,12 +100,14 @@ type nemesis struct {
 	rnd   *rand.Rand
 	made  map[string]int // faults, by name
 	heals []time.Duration
-	heads map[chat.RoomID]uint64
+	legs  int                    // begun
+	heads map[chat.RoomID]uint64 // of the rooms of this leg
 }
 
-// play makes faults for a while, then lets everybody finish, and reads the
-// store.
-func (n *nemesis) play(ctx context.Context, lasts time.Duration) error {
+// leg makes faults for a while, then lets everybody finish, and reads the
+// store. If forget is true, the database keeps next to nothing of it.
+func (n *nemesis) leg(ctx context.Context, lasts time.Duration, forget bool) error {
+	n.legs++
 	ctx, cancel := context.WithCancel(ctx)
 	sent, allSent := context.WithCancel(ctx)
 	defer allSent()
@@ -121,7 +133,24 @@ func (n *nemesis) play(ctx context.Context, lasts time.Duration) error {
 	}
 	n.setHeads(n.heads)
 	allSent()
-	return await(ctx, n.clients.Wait, healTime, "readers do not reach the head")
+	if err := await(ctx, n.clients.Wait, healTime, "readers do not reach the head"); err != nil || !forget {
+		return err
+	}
+	return n.forget(ctx, st)
+}
+
+// forget trims the rooms of a leg down to their last events, so that the
+// database does not grow from one leg to the next.
+func (n *nemesis) forget(ctx context.Context, st *postgres.Store) error {
+	for room := range n.heads {
+		for more := true; more; {
+			var err error
+			if _, more, err = st.Trim(ctx, room, chat.Retention{Events: 1}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // setHeads has the readers go on to what is stored: a post that was given up
