@@ -3,8 +3,8 @@ package redis
 import (
 	"bytes"
 	"context"
-	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -199,11 +199,14 @@ func TestStartsWithoutRedis(t *testing.T) {
 }
 
 // proxy is between a node and Redis. While it drops, what the node publishes
-// reaches nobody, and the node is told that all is well.
+// reaches nobody, and the node is told that all is well. While it holds a
+// direction, nothing comes through there, and no connection is cut.
 type proxy struct {
 	net.Listener
-	dropping atomic.Bool
-	running  sync.WaitGroup
+	dropping         atomic.Bool
+	holdTo, holdFrom atomic.Bool
+	running          sync.WaitGroup
+	closed           chan struct{}
 }
 
 func startProxy(t *testing.T, to string) *proxy {
@@ -212,9 +215,10 @@ func startProxy(t *testing.T, to string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{Listener: l}
+	p := &proxy{Listener: l, closed: make(chan struct{})}
 	p.running.Go(func() { p.accept(to) })
 	t.Cleanup(func() {
+		close(p.closed)
 		l.Close()
 		p.running.Wait()
 	})
@@ -233,7 +237,7 @@ func (p *proxy) accept(to string) {
 			continue
 		}
 		p.running.Go(func() { p.forward(out, in); out.Close() })
-		p.running.Go(func() { _, _ = io.Copy(in, out); in.Close() })
+		p.running.Go(func() { p.back(in, out); in.Close() })
 	}
 }
 
@@ -250,10 +254,99 @@ func (p *proxy) forward(out, in net.Conn) {
 		if p.dropping.Load() {
 			b = bytes.ReplaceAll(b, []byte("bus:{"), []byte("sub:{"))
 		}
+		p.pass(&p.holdTo)
 		if _, err := out.Write(b); err != nil {
 			return
 		}
 	}
+}
+
+// back copies from Redis.
+func (p *proxy) back(in, out net.Conn) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := out.Read(buf)
+		if err != nil {
+			return
+		}
+		p.pass(&p.holdFrom)
+		if _, err := in.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// pass waits while a direction is held.
+func (p *proxy) pass(hold *atomic.Bool) {
+	for hold.Load() {
+		select {
+		case <-p.closed:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// A node is cut off from Redis in one direction or in both, without a
+// connection that ends (reliability F5). While that lasts it looks at the store,
+// and so do the others if they do not hear it; then all is as before.
+func TestPartitions(t *testing.T) {
+	r, cfg := private(t)
+	p := startProxy(t, r.Addr)
+	through := redis.Config{URLs: []string{"redis://" + p.Addr().String()}}
+	cfg.Prefix, through.Prefix = "tertulia:", "tertulia:"
+	a, b := open(t, through), open(t, cfg)
+	atA, atB := listen(t, a, room), listen(t, b, room)
+	id := int64(0)
+	for _, c := range []struct {
+		name     string
+		to, from bool
+	}{{"both ways", true, true}, {"to Redis", true, false}, {"from Redis", false, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			id++
+			atA.want(t, b, id)
+			atB.want(t, a, id)
+			quiet(t, a, atA)
+			quiet(t, b, atB)
+			p.holdTo.Store(c.to)
+			p.holdFrom.Store(c.from)
+			atA.wantTold(t, "the node that is cut off")
+			atA.wantTold(t, "and goes on")
+			if a.Up() == nil {
+				t.Error("a node that is cut off says that it hears everything")
+			}
+			if c.to {
+				atB.wantTold(t, "the other node")
+			}
+			p.holdTo.Store(false)
+			p.holdFrom.Store(false)
+		})
+	}
+	id++
+	atA.want(t, b, id)
+	atB.want(t, a, id)
+}
+
+// Redis cuts a subscriber that does not take what is published fast enough
+// (reliability F6). The node is told of a loss, and subscribes again.
+func TestSlowSubscriberIsCut(t *testing.T) {
+	r, cfg := private(t, "client-output-buffer-limit pubsub 64kb 0 0")
+	two := nodes(t, 2, cfg)
+	l := listen(t, two[1], room)
+	l.want(t, two[0], 1)
+	quiet(t, two[1], l)
+	body := append(append([]byte{'"'}, bytes.Repeat([]byte("a"), 8<<10)...), '"')
+	for deadline := time.Now().Add(patience); !strings.Contains(r.Log(), "output buffer limits"); {
+		if time.Now().After(deadline) {
+			t.Fatalf("Redis cut nobody: %s", r.Log())
+		}
+		for range 100 { // in one turn of Redis they wait in its memory
+			two[0].Publish(room, []chat.Event{{Room: "tertulia", Kind: chat.KindMessage, ID: 2, Body: body}})
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	l.wantTold(t, "cut by Redis")
+	l.want(t, two[0], 3)
 }
 
 // Numbers and heartbeats find a last message that was lost (G6), and a node
