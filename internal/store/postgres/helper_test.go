@@ -76,6 +76,10 @@ func appendUntilKnown(s *Store, rows []store.Append) (results []store.Result, un
 func wantWhole(t testing.TB, s *Store, room chat.RoomID, n int, acked map[chat.Nonce]chat.Event) {
 	t.Helper()
 	page, err := s.After(context.Background(), room, 0, store.Limit{Events: 1 << 20, Bytes: 1 << 30})
+	// A connection that has just been terminated fails the read that finds it so.
+	for deadline := time.Now().Add(patience); errors.Is(err, store.ErrUnavailable) && time.Now().Before(deadline); {
+		page, err = s.After(context.Background(), room, 0, store.Limit{Events: 1 << 20, Bytes: 1 << 30})
+	}
 	if err != nil {
 		t.Fatalf("After: %v", err)
 	}
