@@ -115,7 +115,7 @@ func (l links) redisUp() bool {
 
 // openLedger has the node tell the others who is here, and hear it from them;
 // nil without Redis.
-func openLedger(ctx context.Context, l links, node string, here *presence.Tracker, cfg *config.Config, log *slog.Logger) (*presenceredis.Ledger, error) {
+func openLedger(ctx context.Context, l links, node string, secret []byte, here *presence.Tracker, cfg *config.Config, log *slog.Logger) (*presenceredis.Ledger, error) {
 	if l.redis == nil {
 		return nil, nil
 	}
@@ -123,6 +123,7 @@ func openLedger(ctx context.Context, l links, node string, here *presence.Tracke
 		Client:  l.redis.Commands(),
 		Bus:     l.Bus,
 		Prefix:  cfg.Redis.Prefix,
+		Secret:  secret,
 		Node:    node,
 		Tracker: here,
 		Grace:   graceOf(cfg),
@@ -134,8 +135,8 @@ func openLedger(ctx context.Context, l links, node string, here *presence.Tracke
 // other nodes, or they not who is here. It asks nobody.
 func presenceCheck(ledger *presenceredis.Ledger) func(context.Context) error {
 	return func(context.Context) error {
-		if degraded, since := ledger.Degraded(); degraded {
-			return fmt.Errorf("not known to be right since %s", since.UTC().Format(time.RFC3339))
+		if since, err := ledger.Up(); err != nil {
+			return fmt.Errorf("not known to be right since %s: %w", since.UTC().Format(time.RFC3339), err)
 		}
 		return nil
 	}

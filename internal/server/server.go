@@ -101,7 +101,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 	}
 	st.cacheIn(events.redis, log)
 	here := presence.New(presence.Config{Bus: events.local, Grace: graceOf(&cfg)})
-	ledger, err := openLedger(ctx, events, node, here, &cfg, log)
+	ledger, err := openLedger(ctx, events, node, st.secret, here, &cfg, log)
 	if err != nil {
 		here.Close()
 		who.Close()

@@ -23,6 +23,7 @@ type health struct {
 	// Fixed after construction.
 	tracker *presence.Tracker
 	log     *slog.Logger
+	counts  *Counts
 
 	mu       sync.Mutex
 	patience time.Duration // how long failing is nothing; 0 until begun
@@ -50,6 +51,9 @@ func (h *health) note(ctx context.Context, s side, err error) {
 	if err != nil && errors.Is(context.Cause(ctx), context.Canceled) {
 		return
 	}
+	if err != nil {
+		h.counts.Failed.Inc()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch f := &h.failing[s]; {
@@ -68,7 +72,7 @@ func (h *health) note(ctx context.Context, s side, err error) {
 	h.degraded = degraded
 	h.tracker.SetDegraded(degraded)
 	if degraded {
-		h.log.Warn("presence of other nodes is not known to be right: Redis does not answer", "error", first.err)
+		h.log.Warn("presence of other nodes is not known to be right; Redis does not do what it is asked to", "error", first.err)
 	} else {
 		h.log.Info("presence of other nodes is known again")
 	}
@@ -84,11 +88,19 @@ func (h *health) first() failure {
 	return a
 }
 
-func (h *health) read() (degraded bool, since time.Time) {
+// tells reports whether what this node says gets through.
+func (h *health) tells() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failing[telling].since.IsZero()
+}
+
+func (h *health) read() (since time.Time, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.degraded {
-		return false, time.Time{}
+		return time.Time{}, nil
 	}
-	return true, h.first().since
+	first := h.first()
+	return first.since, first.err
 }

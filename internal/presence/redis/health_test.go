@@ -22,18 +22,18 @@ func TestHealthSaysTheErrorOfWhoFails(t *testing.T) {
 		tracker := presence.New(presence.Config{Bus: events})
 		defer tracker.Close()
 		var log bytes.Buffer
-		h := &health{tracker: tracker, log: slog.New(slog.NewJSONHandler(&log, nil))}
+		h := &health{tracker: tracker, log: slog.New(slog.NewJSONHandler(&log, nil)), counts: new(Counts)}
 		h.begun(time.Second)
 		h.note(t.Context(), hearing, errors.New("an earlier one"))
 		h.note(t.Context(), hearing, errors.New("no route"))
 		time.Sleep(2 * time.Second)
 		h.note(t.Context(), telling, nil)
-		if degraded, _ := h.read(); !degraded || !strings.Contains(log.String(), `"error":"no route"`) {
-			t.Errorf("degraded is %v and the log %s, want true and the error of the side that fails", degraded, &log)
+		if _, err := h.read(); err == nil || err.Error() != "no route" || !strings.Contains(log.String(), `"error":"no route"`) {
+			t.Errorf("read = %v and the log is %s, want the error of the side that fails", err, &log)
 		}
 		h.note(t.Context(), hearing, nil)
-		if degraded, since := h.read(); degraded || !since.IsZero() {
-			t.Errorf("degraded is %v since %v after all got through, want false", degraded, since)
+		if since, err := h.read(); err != nil || !since.IsZero() || h.counts.Failed.Value() != 2 {
+			t.Errorf("read = %v, %v and %d failures after all got through, want none and 2", since, err, h.counts.Failed.Value())
 		}
 	})
 }

@@ -4,7 +4,9 @@
 //
 // A node has a lease, a key that ends by itself unless it is renewed; a hash of
 // who is here by that node; and its name in the set of all nodes. That is all.
-// No key outlives its node for long, and no two nodes write to one key.
+// No key outlives its node for long, and no two nodes write to one key. Values
+// are sealed with the key of the deployment, for the node and the place where
+// they stand: who writes to Redis without being a node makes nobody appear.
 //
 // Changes are written to the hash at most [flushEvery] after they were told,
 // the newest of each user and room, and then announced on the bus. The writes
@@ -39,6 +41,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"tertulia/internal/bus"
+	"tertulia/internal/packed"
 	"tertulia/internal/presence"
 )
 
@@ -63,6 +66,8 @@ type Config struct {
 	Bus    bus.Bus
 	// Prefix begins every key.
 	Prefix string
+	// Secret is known to the nodes of this deployment and to nobody else.
+	Secret []byte
 	// Node names this process and no other, before it or after it: a process
 	// that starts anew takes a new name.
 	Node string
@@ -89,6 +94,7 @@ type Ledger struct {
 	teller *teller
 	sub    bus.Subscription
 	stop   context.CancelFunc
+	counts Counts
 
 	working sync.WaitGroup
 	closed  sync.Once
@@ -111,10 +117,12 @@ func New(ctx context.Context, cfg Config) (*Ledger, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	h := &health{tracker: cfg.Tracker, log: cfg.Logger}
-	l := &Ledger{cfg: cfg, health: h, teller: newTeller(cfg, h)}
+	l := &Ledger{cfg: cfg}
+	h := &health{tracker: cfg.Tracker, log: cfg.Logger, counts: &l.counts}
+	s := &seals{key: packed.NewKey(cfg.Secret, "presence"), counts: &l.counts}
+	l.health, l.teller = h, newTeller(cfg, h, s)
 	cfg.Tracker.TellTo(l.teller.outbox.put)
-	listener := newListener(cfg, h)
+	listener := newListener(cfg, h, s)
 	sub, err := cfg.Bus.Subscribe(ctx, Topic, listener.inbox.put)
 	if err != nil {
 		return nil, fmt.Errorf("listen to what nodes announce: %w", err)
@@ -130,8 +138,9 @@ func New(ctx context.Context, cfg Config) (*Ledger, error) {
 	return l, nil
 }
 
-// Degraded reports whether Redis does not answer, and since when.
-func (l *Ledger) Degraded() (degraded bool, since time.Time) { return l.health.read() }
+// Up returns nil if what the other nodes say is known and what this one says
+// is written, else why not, in words for an operator; and since when.
+func (l *Ledger) Up() (since time.Time, err error) { return l.health.read() }
 
 // Close leaves in an orderly way, within ctx and two seconds: what the node
 // still had to say is said, and then its lease ends with the grace of its

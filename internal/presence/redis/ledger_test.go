@@ -93,7 +93,7 @@ func (c *cluster) startOn(client rueidis.Client) *node {
 	}
 	n.Tracker = presence.New(presence.Config{Bus: own, Grace: c.grace})
 	n.ledger, err = New(context.Background(), Config{
-		Client: n.client, Bus: c.bus, Prefix: c.prefix, Node: fmt.Sprintf("n%d", c.nodes), Tracker: n.Tracker, Lease: c.lease, Grace: c.grace,
+		Client: n.client, Bus: c.bus, Prefix: c.prefix, Secret: []byte("of all nodes"), Node: fmt.Sprintf("n%d", c.nodes), Tracker: n.Tracker, Lease: c.lease, Grace: c.grace,
 	})
 	if err != nil {
 		c.t.Fatal(err)
@@ -399,9 +399,9 @@ func (c *cluster) ownRedis() {
 func (n *node) wantDegraded(want bool) {
 	n.t.Helper()
 	eventually(n.t, func() error {
-		got, since := n.ledger.Degraded()
-		if got != want || n.Snapshot(room1).Degraded != want || since.IsZero() == want {
-			return fmt.Errorf("degraded is %v since %v, the snapshot's %v, want %v", got, since, n.Snapshot(room1).Degraded, want)
+		since, err := n.ledger.Up()
+		if (err != nil) != want || n.Snapshot(room1).Degraded != want || since.IsZero() == want {
+			return fmt.Errorf("Up = %v, %v, the snapshot's %v, want degraded to be %v", since, err, n.Snapshot(room1).Degraded, want)
 		}
 		return nil
 	})
@@ -484,8 +484,8 @@ func TestRedisCluster(t *testing.T) {
 	nodes[2].visits["u2"].Leave(true)
 	nodes[3].want("u3")
 	for i, n := range nodes {
-		if degraded, _ := n.ledger.Degraded(); degraded {
-			t.Errorf("node %d is degraded", i)
+		if _, err := n.ledger.Up(); err != nil {
+			t.Errorf("node %d is degraded: %v", i, err)
 		}
 	}
 }

@@ -14,16 +14,18 @@ type listener struct {
 	// Fixed after construction.
 	cfg    Config
 	health *health
+	seals  *seals
 	inbox  *inbox
 
 	// Owned by run.
 	peers *peers
 }
 
-func newListener(cfg Config, h *health) *listener {
+func newListener(cfg Config, h *health, s *seals) *listener {
 	return &listener{
 		cfg:    cfg,
 		health: h,
+		seals:  s,
 		inbox:  newInbox(cfg.Node),
 		peers:  newPeers(cfg.Tracker, cfg.Node, max(cfg.Grace, cfg.Lease/2)),
 	}
@@ -96,14 +98,12 @@ func (l *listener) look(ctx context.Context) error {
 	}
 	for i, node := range nodes {
 		lease, left, fields := answers[3*i], answers[3*i+1], answers[3*i+2]
-		g, alive := glanceOf(lease, left)
+		g, alive := l.glance(node, lease, left)
 		if !alive {
 			l.missed(ctx, node, slices.Contains(listed, node))
 			continue
 		}
-		if at, err := fields.AsStrSlice(); err == nil && len(at) == 2 {
-			g.version, _ = parseVersion(at[0], at[1]) // 0 if it is no page
-		}
+		g.version = l.version(node, fields)
 		l.peers.saw(node, g)
 	}
 	return nil
@@ -119,11 +119,16 @@ func (l *listener) others(listed []string) []string {
 	return slices.DeleteFunc(slices.Compact(nodes), func(node string) bool { return node == l.cfg.Node })
 }
 
-// glanceOf reads a lease; alive is false if there is none.
-func glanceOf(lease, left rueidis.RedisResult) (g glance, alive bool) {
-	value, _ := lease.ToString()
+// glance reads a lease; alive is false if there is none that the node has
+// sealed.
+func (l *listener) glance(node string, lease, left rueidis.RedisResult) (g glance, alive bool) {
+	written, err := lease.ToString()
 	ms, _ := left.AsInt64()
-	if value == "" || ms <= 0 {
+	if err != nil || ms <= 0 {
+		return g, false
+	}
+	value, ok := l.seals.open(node, placeLease, written)
+	if !ok {
 		return g, false
 	}
 	if value == leaseLeaving {
@@ -132,9 +137,32 @@ func glanceOf(lease, left rueidis.RedisResult) (g glance, alive bool) {
 	return g, true
 }
 
+// version returns the version of a page, of which two fields were read; 0 if
+// it is no page.
+func (l *listener) version(node string, fields rueidis.RedisResult) uint64 {
+	values, err := fields.ToArray()
+	if err != nil || len(values) != 2 {
+		return 0
+	}
+	page := make(map[string]string, len(values))
+	for i, field := range []string{fieldVersion, fieldWhole} {
+		if written, err := values[i].ToString(); err == nil {
+			page[field] = written
+		}
+	}
+	l.seals.openPage(node, page)
+	version, _ := parseVersion(page)
+	return version
+}
+
 // missed lets go of a node without a lease, and takes it from the list. Should
-// it live after all, it puts itself there again.
+// it live after all, it puts itself there again. While Redis takes nothing from
+// this node it may take nothing from the other one either, and a lease that is
+// gone says nothing.
 func (l *listener) missed(ctx context.Context, node string, listed bool) {
+	if !l.health.tells() {
+		return
+	}
 	l.peers.missed(node)
 	if listed {
 		_, _ = l.do(ctx, l.cfg.Client.B().Srem().Key(nodesKey(l.cfg.Prefix)).Member(node).Build()) // else at the next look
@@ -157,15 +185,16 @@ func (l *listener) readPage(ctx context.Context, node string) error {
 	if err != nil {
 		return err
 	}
-	g, alive := glanceOf(answers[0], answers[1])
+	g, alive := l.glance(node, answers[0], answers[1])
 	if !alive {
-		l.peers.missed(node)
+		l.missed(ctx, node, false)
 		return nil
 	}
 	fields, err := answers[2].AsStrMap()
 	if err != nil {
 		return err
 	}
+	l.seals.openPage(node, fields)
 	p, err := parsePage(fields)
 	if err != nil {
 		return err

@@ -15,6 +15,8 @@ import (
 //	<prefix>presence:{<node>}:here    the page: a hash of who is here
 //	<prefix>presence:{<node>}:new     the next page, while it is written
 //	<prefix>presence:nodes            a set of nodes
+//
+// Behind the values of leases and pages is a seal; see seals.
 type keys struct{ lease, page, next string }
 
 func keysOf(prefix, node string) keys {
@@ -84,7 +86,7 @@ type page struct {
 
 // parsePage leaves out entries that it does not understand.
 func parsePage(fields map[string]string) (page, error) {
-	version, err := parseVersion(fields[fieldVersion], fields[fieldWhole])
+	version, err := parseVersion(fields)
 	if err != nil {
 		return page{}, err
 	}
@@ -98,9 +100,9 @@ func parsePage(fields map[string]string) (page, error) {
 }
 
 // parseVersion returns the number of a page's last write, if the page is whole.
-func parseVersion(version, whole string) (uint64, error) {
-	n, err := strconv.ParseUint(version, 10, 64)
-	if err != nil || n == 0 || whole == "" {
+func parseVersion(fields map[string]string) (uint64, error) {
+	n, err := strconv.ParseUint(fields[fieldVersion], 10, 64)
+	if err != nil || n == 0 || fields[fieldWhole] == "" {
 		return 0, errNotPage
 	}
 	return n, nil

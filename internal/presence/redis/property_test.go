@@ -187,7 +187,7 @@ func (w *world) glance(name string) (g glance, alive bool) {
 		g.leaving = time.Until(end)
 	}
 	p := w.pages[name]
-	g.version, _ = parseVersion(p.fields[fieldVersion], p.fields[fieldWhole])
+	g.version, _ = parseVersion(p.fields)
 	return g, true
 }
 

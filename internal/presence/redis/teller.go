@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -23,6 +25,7 @@ type teller struct {
 	cfg    Config
 	keys   keys
 	health *health
+	seals  *seals
 	outbox *outbox
 
 	// Owned by run, and by leave afterwards.
@@ -30,8 +33,15 @@ type teller struct {
 	lost    bool   // the page is not known to be right
 }
 
-func newTeller(cfg Config, h *health) *teller {
-	return &teller{cfg: cfg, keys: keysOf(cfg.Prefix, cfg.Node), health: h, outbox: newOutbox(), lost: true}
+func newTeller(cfg Config, h *health, s *seals) *teller {
+	return &teller{cfg: cfg, keys: keysOf(cfg.Prefix, cfg.Node), health: h, seals: s, outbox: newOutbox(), lost: true}
+}
+
+// lease and field are a lease, and a field of the page, as they are written.
+func (t *teller) lease(value string) string { return t.seals.seal(t.cfg.Node, placeLease, value) }
+
+func (t *teller) field(name, value string) (string, string) {
+	return name, t.seals.seal(t.cfg.Node, name, value)
 }
 
 // begin says that the node is here, if Redis answers.
@@ -89,23 +99,50 @@ func (t *teller) keep(ctx context.Context) error {
 }
 
 // renew gives the lease its whole life again, and finds out whether it, or the
-// page, has been lost.
+// page, has been lost, or is not what this node has written last.
 func (t *teller) renew(ctx context.Context) error {
-	b := t.cfg.Client.B()
+	b, here := t.cfg.Client.B(), t.lease(leaseHere)
 	answers, err := t.do(ctx,
-		b.Set().Key(t.keys.lease).Value(leaseHere).Get().Px(t.cfg.Lease).Build(),
+		b.Set().Key(t.keys.lease).Value(here).Get().Px(t.cfg.Lease).Build(),
 		b.Pexpire().Key(t.keys.page).Milliseconds(2*t.cfg.Lease.Milliseconds()).Build(),
 		b.Sadd().Key(nodesKey(t.cfg.Prefix)).Member(t.cfg.Node).Build(),
+		b.Hmget().Key(t.keys.page).Field(fieldWhole, fieldVersion).Build(),
 	)
+	if isWrongType(err) {
+		t.clear(ctx)
+	}
 	if err != nil {
 		return err
 	}
 	held, _ := answers[0].ToString() // empty if there was none
-	pages, _ := answers[1].AsInt64()
-	if held != leaseHere || pages == 0 {
+	marks, _ := answers[3].AsStrSlice()
+	if held != here || !slices.Equal(marks, t.marks()) {
 		t.lost = true
 	}
 	return nil
+}
+
+// isWrongType reports whether somebody has put something else where a lease, a
+// page or the set of nodes should be.
+func isWrongType(err error) bool {
+	answer, ok := rueidis.IsRedisErr(err)
+	return ok && strings.HasPrefix(answer.Error(), "WRONGTYPE")
+}
+
+// clear takes away what this node finds in the way, to write it anew. That is
+// the set of nodes too, to which all nodes add themselves again.
+func (t *teller) clear(ctx context.Context) {
+	t.lost = true
+	b := t.cfg.Client.B()
+	_, _ = t.do(ctx, b.Del().Key(t.keys.lease).Build(), b.Del().Key(t.keys.page).Build(), b.Del().Key(nodesKey(t.cfg.Prefix)).Build()) // else at the next renewal
+}
+
+// marks are the fields of the page that are not users, as they were written
+// last: whole and version.
+func (t *teller) marks() []string {
+	_, whole := t.field(fieldWhole, "1")
+	_, version := t.field(fieldVersion, strconv.FormatUint(t.version, 10))
+	return []string{whole, version}
 }
 
 // restate writes everything that this node has to say, as a new page that
@@ -117,13 +154,13 @@ func (t *teller) restate(ctx context.Context) error {
 	b := t.cfg.Client.B()
 	commands := []rueidis.Completed{
 		b.Del().Key(t.keys.next).Build(),
-		b.Hset().Key(t.keys.next).FieldValue().FieldValue(fieldWhole, "1").FieldValue(fieldVersion, strconv.FormatUint(t.version, 10)).Build(),
+		b.Hset().Key(t.keys.next).FieldValue().FieldValue(t.field(fieldWhole, "1")).FieldValue(t.field(fieldVersion, strconv.FormatUint(t.version, 10))).Build(),
 	}
 	for len(own) > 0 {
 		n := min(len(own), maxBatch)
 		entries := b.Hset().Key(t.keys.next).FieldValue()
 		for i := range own[:n] {
-			entries = entries.FieldValue(fieldOf(&own[i]), valueOf(&own[i]))
+			entries = entries.FieldValue(t.field(fieldOf(&own[i]), valueOf(&own[i])))
 		}
 		commands = append(commands, entries.Build())
 		own = own[n:]
@@ -135,6 +172,7 @@ func (t *teller) restate(ctx context.Context) error {
 		return err
 	}
 	t.lost = false
+	t.seals.counts.Restated.Inc()
 	t.announce(whatAll, nil)
 	return nil
 }
@@ -166,10 +204,10 @@ func (t *teller) write(ctx context.Context, batch []presence.Statement) error {
 	t.version++
 	b := t.cfg.Client.B()
 	var gone []string
-	entries := b.Hset().Key(t.keys.page).FieldValue().FieldValue(fieldVersion, strconv.FormatUint(t.version, 10))
+	entries := b.Hset().Key(t.keys.page).FieldValue().FieldValue(t.field(fieldVersion, strconv.FormatUint(t.version, 10)))
 	for i := range batch {
 		if s := &batch[i]; s.Here {
-			entries = entries.FieldValue(fieldOf(s), valueOf(s))
+			entries = entries.FieldValue(t.field(fieldOf(s), valueOf(s)))
 		} else {
 			gone = append(gone, fieldOf(s))
 		}
@@ -209,7 +247,7 @@ func (t *teller) leave(ctx context.Context) {
 			b.Srem().Key(nodesKey(t.cfg.Prefix)).Member(t.cfg.Node).Build())
 	} else {
 		_, err = t.do(ctx,
-			b.Set().Key(t.keys.lease).Value(leaseLeaving).Px(t.cfg.Grace).Build(),
+			b.Set().Key(t.keys.lease).Value(t.lease(leaseLeaving)).Px(t.cfg.Grace).Build(),
 			b.Pexpire().Key(t.keys.page).Milliseconds((t.cfg.Grace + t.cfg.Lease).Milliseconds()).Build())
 	}
 	if err == nil {
