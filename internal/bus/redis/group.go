@@ -92,7 +92,7 @@ func (g *group) listen(ctx context.Context) {
 	hooked := rueidis.WithOnSubscriptionHook(ctx, g.confirm)
 	for ctx.Err() == nil {
 		g.bus.counts.Subscribed.Inc()
-		_ = client.Receive(hooked, g.subscription(client), func(m rueidis.PubSubMessage) { g.in.add(g.bus, m.Message) })
+		_ = client.Receive(hooked, g.subscription(client), func(m rueidis.PubSubMessage) { g.receive(m.Message) })
 		g.unsubscribed()
 		select {
 		case <-time.After(listenAgain):

@@ -53,6 +53,7 @@ func TestMessagesOfOthers(t *testing.T) {
 	inject([]byte("hola"))
 	inject(append(about(1, 66), make([]byte, 16)...))
 	until(t, "forged messages to be counted", func() bool { return counts.Forged.Value() == 2 })
+	l.wantTold(t, "messages that are not sealed")
 
 	inject(two[1].key.Seal(about(1, 2)))
 	until(t, "a sealed message", func() bool { return len(l.ids) > 0 })

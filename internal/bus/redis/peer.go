@@ -65,7 +65,7 @@ func (g *group) takeHeartbeat(h header, text string) {
 		shard := int(text[0])
 		number, rest, ok := packed.Number(text[1:])
 		if !ok || shard >= shards {
-			g.bus.counts.Unknown.Inc()
+			g.unknown()
 			break
 		}
 		if number > p.numbers[shard] {

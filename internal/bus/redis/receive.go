@@ -28,27 +28,19 @@ type inbox struct {
 	full  bool // something was thrown away
 }
 
-// add takes a message that was received, unless it is the own node's: that has
-// been handed on when it was published.
-func (i *inbox) add(b *Bus, message string) {
-	h, _, ok := parseHeader(message)
-	switch {
-	case !ok || len(message) > maxMessageBytes+1<<10:
-		b.counts.Forged.Inc()
-		return
-	case h.from == b.id && h.typ != typeHeartbeat:
-		return
-	}
+// add reports whether there was room for a message.
+func (i *inbox) add(message string) bool {
 	i.mu.Lock()
-	if i.bytes+len(message) > inboxBytes {
-		i.full = true
-		b.counts.Overflowed.Inc()
-	} else {
+	fits := i.bytes+len(message) <= inboxBytes
+	if fits {
 		i.list = append(i.list, message)
 		i.bytes += len(message)
+	} else {
+		i.full = true
 	}
 	i.mu.Unlock()
 	wake(i.wake)
+	return fits
 }
 
 func (i *inbox) take(reuse []string) (list []string, full bool) {
@@ -57,6 +49,19 @@ func (i *inbox) take(reuse []string) (list []string, full bool) {
 	list, full = i.list, i.full
 	i.list, i.bytes, i.full = reuse[:0], 0, false
 	return list, full
+}
+
+// receive keeps a message for work, unless it is the own node's: that has been
+// handed on when it was published.
+func (g *group) receive(message string) {
+	h, _, ok := parseHeader(message)
+	switch {
+	case !ok || len(message) > maxMessageBytes+1<<10:
+		g.forged()
+	case h.from == g.bus.id && h.typ != typeHeartbeat:
+	case !g.in.add(message):
+		g.bus.counts.Overflowed.Inc()
+	}
 }
 
 // work hands on what was received until ctx ends.
@@ -83,11 +88,24 @@ func (g *group) work(ctx context.Context) {
 // what else is lost until then.
 func (b *Bus) lose(mask uint32) { b.lost.Or(mask) }
 
+// forged counts a message without a good seal. It may come from a node whose
+// key is another, so it is as good as a poke.
+func (g *group) forged() {
+	g.bus.counts.Forged.Inc()
+	g.bus.strange.Or(g.mask)
+}
+
+// unknown counts a message of another version, which is as good as a poke.
+func (g *group) unknown() {
+	g.bus.counts.Unknown.Inc()
+	g.bus.strange.Or(g.mask)
+}
+
 // take takes one message. The header was looked at by inbox.add.
 func (g *group) take(message string) {
 	data, ok := g.bus.key.Open(message)
 	if !ok {
-		g.bus.counts.Forged.Inc()
+		g.forged()
 		return
 	}
 	h := header{version: data[0], typ: data[1]}
@@ -95,8 +113,7 @@ func (g *group) take(message string) {
 	rest := data[headerBytes:]
 	switch {
 	case h.version != version:
-		g.bus.counts.Unknown.Inc()
-		g.bus.lose(g.mask)
+		g.unknown()
 	case h.typ == typeHeartbeat && h.from == g.bus.id:
 		g.mu.Lock()
 		if g.subscribed {
@@ -108,8 +125,7 @@ func (g *group) take(message string) {
 	case h.typ == typeEvents || h.typ == typePoke:
 		g.takeAbout(h, rest)
 	default:
-		g.bus.counts.Unknown.Inc()
-		g.bus.lose(g.mask)
+		g.unknown()
 	}
 }
 
@@ -117,8 +133,7 @@ func (g *group) take(message string) {
 func (g *group) takeAbout(h header, text string) {
 	number, topic, events, ok := parseAbout(text)
 	if !ok {
-		g.bus.counts.Unknown.Inc()
-		g.bus.lose(g.mask)
+		g.unknown()
 		return
 	}
 	g.bus.counts.Received.Inc()

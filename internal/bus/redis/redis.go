@@ -22,6 +22,10 @@
 // while they do not come, it does not hear the others either. The subscribers
 // of every topic concerned are called with no events then, and once a second
 // until all is well, and once more.
+//
+// What has not the seal of this deployment, or is of another version, is a loss
+// too, told once a second at most: while old and new nodes run side by side they
+// hear that there is something, and read it in the store.
 package redis
 
 import (
@@ -64,6 +68,10 @@ type Bus struct {
 	numbers [shards]atomic.Uint64
 	// lost has the bits of the shards whose topics have to be told of a loss.
 	lost atomic.Uint32
+	// strange has the bits of the shards in which there was something that
+	// this node cannot read. They are told of a loss once a second at most,
+	// because anybody can write such a thing.
+	strange atomic.Uint32
 	// groups is nil until Redis was found.
 	groups atomic.Pointer[[]*group]
 	// settled is closed when it is known, for the first time, whether Redis

@@ -17,6 +17,7 @@ func (b *Bus) tend(ctx context.Context) {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
 	var told time.Time // without any group
+	var strange time.Time
 	for {
 		select {
 		case <-tick.C:
@@ -25,6 +26,11 @@ func (b *Bus) tend(ctx context.Context) {
 		}
 		now := time.Now()
 		mask := b.lost.Swap(0)
+		if b.strange.Load() != 0 && now.Sub(strange) >= repeatEvery {
+			b.sayStrange(now.Sub(strange))
+			mask |= b.strange.Swap(0)
+			strange = now
+		}
 		if groups := b.groups.Load(); groups != nil {
 			mask |= b.check(*groups, now)
 		} else if now.Sub(told) >= repeatEvery {
@@ -35,6 +41,17 @@ func (b *Bus) tend(ctx context.Context) {
 			b.counts.Told.Inc()
 			b.local.LostAll(func(topic bus.Topic) bool { return mask>>shardOf(topic)&1 != 0 })
 		}
+	}
+}
+
+// newsAfter is after how long of quiet the log is told again of messages that
+// cannot be read.
+const newsAfter = time.Minute
+
+func (b *Bus) sayStrange(quiet time.Duration) {
+	if quiet > newsAfter {
+		b.log.Warn("messages of other nodes cannot be read; rooms are looked at in the store once a second while they come",
+			"without_our_seal", b.counts.Forged.Value(), "of_another_version", b.counts.Unknown.Value())
 	}
 }
 
