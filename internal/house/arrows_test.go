@@ -55,7 +55,7 @@ var arrows = map[string][]string{
 	"internal/count":   {},
 	"internal/config":  {"chat", "internal/limit", "github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"},
 	"internal/observe": {jsonLibrary},
-	"internal/metrics": {"internal/auth", "internal/bus/redis", "internal/cache", "internal/config", "internal/count", "internal/gateway", "internal/hub", "internal/limit", "internal/observe", "internal/presence",
+	"internal/metrics": {"internal/auth", "internal/bus/redis", "internal/cache", "internal/config", "internal/count", "internal/gateway", "internal/hub", "internal/limit", "internal/observe", "internal/presence", "internal/presence/redis",
 		"internal/room", "github.com/prometheus/client_golang/prometheus",
 		"github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp"},
 	"internal/migrate": {"internal/store/dump", "internal/store/postgres", "internal/store/sqlite"},

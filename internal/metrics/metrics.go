@@ -24,6 +24,7 @@ import (
 	"tertulia/internal/limit"
 	"tertulia/internal/observe"
 	"tertulia/internal/presence"
+	presenceredis "tertulia/internal/presence/redis"
 	"tertulia/internal/room"
 )
 
@@ -42,9 +43,13 @@ type Sources struct {
 	StoreUp func() bool
 	// RedisUp says whether Redis answers; true where there is none.
 	RedisUp func() bool
-	// Bus and Cache are those in Redis; without it they stay zero.
-	Bus   *busredis.Counts
-	Cache *cache.Counts
+	// Bus, Cache and Ledger are those in Redis; without it they stay zero.
+	Bus    *busredis.Counts
+	Cache  *cache.Counts
+	Ledger *presenceredis.Counts
+	// BusUp says whether all that other nodes publish is heard; true where
+	// there is no Redis.
+	BusUp func() bool
 	// PresenceDegraded says whether it is not known who is at other nodes.
 	PresenceDegraded func() bool
 }
@@ -156,19 +161,23 @@ func messageFamilies(s Sources) []prometheus.Collector {
 
 // clusterFamilies are about what goes between nodes, and what lies in Redis.
 func clusterFamilies(s Sources) []prometheus.Collector {
-	b, c := s.Bus, s.Cache
+	b, c, l := s.Bus, s.Cache, s.Ledger
 	const recent = "recent" // messages
 	return []prometheus.Collector{
 		counter("bus_published_total", "Messages to other nodes that Redis took.", b.Published.Value),
+		counter("bus_pokes_total", "Messages to other nodes that only say that there is something too large to be sent.", b.Pokes.Value),
 		counter("bus_received_total", "Messages of other nodes.", b.Received.Value),
 		newCounters("bus_errors_total", "Messages between nodes that were lost or not taken.", "reason", busErrors(b)),
 		counter("bus_gaps_total", "Losses of messages between nodes that were found by their numbers.", b.Gaps.Value),
 		counter("bus_losses_told_total", "How often was told of a loss who listens to other nodes, and looks at the database then.", b.Told.Value),
 		counter("bus_subscribes_total", "How often it was subscribed to what other nodes say; more than at the start is a connection that was lost.", b.Subscribed.Value),
+		gauge("bus_up", "Whether all that other nodes say is heard: 1 or 0; 1 without redis.urls.", oneIf(s.BusUp)),
 		newCounters("cache_hits_total", "Reads of recent messages that Redis answered.", "cache", single(recent, &c.Hits)),
 		newCounters("cache_misses_total", "Reads of recent messages that went to the database all the same.", "cache", single(recent, &c.Misses)),
 		newCounters("cache_errors_total", "Errors and late answers of Redis to the cache.", "cache", single(recent, &c.Failed)),
 		gauge("presence_degraded", "Whether it is not known who is at other nodes: 1 or 0.", oneIf(s.PresenceDegraded)),
+		newCounters("presence_errors_total", "Exchanges with Redis about presence that failed, and what was found there that no node has written.", "reason", presenceErrors(l)),
+		counter("presence_restatements_total", "How often this node has written all its users to Redis anew; more than at the start is a loss there.", l.Restated.Value),
 	}
 }
 
@@ -177,6 +186,13 @@ func busErrors(b *busredis.Counts) iter.Seq2[string, uint64] {
 	return func(yield func(string, uint64) bool) {
 		_ = yield("failed", b.Failed.Value()) && yield("dropped", b.Dropped.Value()) && yield("overflowed", b.Overflowed.Value()) &&
 			yield("forged", b.Forged.Value()) && yield("unknown_version", b.Unknown.Value())
+	}
+}
+
+// presenceErrors are what went wrong between the nodes about presence.
+func presenceErrors(l *presenceredis.Counts) iter.Seq2[string, uint64] {
+	return func(yield func(string, uint64) bool) {
+		_ = yield("failed", l.Failed.Value()) && yield("forged", l.Forged.Value())
 	}
 }
 

@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,11 +24,13 @@ import (
 	busredis "tertulia/internal/bus/redis"
 	"tertulia/internal/cache"
 	"tertulia/internal/config"
+	"tertulia/internal/count"
 	"tertulia/internal/gateway"
 	"tertulia/internal/hub"
 	"tertulia/internal/limit"
 	"tertulia/internal/observe"
 	"tertulia/internal/presence"
+	presenceredis "tertulia/internal/presence/redis"
 	"tertulia/internal/room"
 	"tertulia/internal/session"
 	"tertulia/internal/store/sqlite"
@@ -50,7 +54,8 @@ func newNode(t *testing.T) *node {
 	events, log := local.New(), slog.New(slog.DiscardHandler)
 	s := Sources{Build: observe.Build{Version: "0.1.0", Commit: "3f2c1ab04d5e", Go: "go1.26.8"}, StoreUp: func() bool { return true }, RedisUp: func() bool { return true }}
 	s.Store = StoreTimes{Backend: "sqlite", Append: st.Counts().Append, Read: st.Counts().Read}
-	s.Bus, s.Cache, s.PresenceDegraded = new(busredis.Counts), new(cache.Counts), func() bool { return false }
+	s.Bus, s.Cache, s.Ledger = new(busredis.Counts), new(cache.Counts), new(presenceredis.Counts)
+	s.BusUp, s.PresenceDegraded = func() bool { return true }, func() bool { return false }
 	s.Limits = limit.New(limit.Policy{})
 	if s.Who, err = auth.New(auth.Config{Open: &auth.Open{}}); err != nil {
 		t.Fatal(err)
@@ -155,6 +160,23 @@ func TestSeriesDoNotGrow(t *testing.T) {
 	for _, want := range []string{"tertulia_users_online 1000\n", "tertulia_rooms_active 1000\n", `tertulia_messages_accepted_total{source="ws"} 1000` + "\n"} {
 		if !strings.Contains(page, "\n"+want) {
 			t.Errorf("the page lacks %s", want)
+		}
+	}
+}
+
+// Every counter of what goes by Redis is on the page.
+func TestRedisCountersAreShown(t *testing.T) {
+	n := newNode(t)
+	value := uint64(7_000_000)
+	for _, counts := range []any{n.Bus, n.Cache, n.Ledger} {
+		fields := reflect.ValueOf(counts).Elem()
+		for i := range fields.NumField() {
+			value++
+			fields.Field(i).Addr().Interface().(*count.Counter).Add(value)
+			page, want := n.page(t), strconv.FormatFloat(float64(value), 'g', -1, 64)
+			if !strings.Contains(page, " "+want+"\n") {
+				t.Errorf("%s of %T is not shown", fields.Type().Field(i).Name, counts)
+			}
 		}
 	}
 }

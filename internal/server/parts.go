@@ -72,6 +72,7 @@ type links struct {
 	bus.Bus
 	local  *local.Bus       // the part that stays in the node
 	redis  *redis.Client    // nil if there is none
+	nodes  *busredis.Bus    // the same Bus; nil without Redis
 	counts *busredis.Counts // zero without Redis
 }
 
@@ -91,7 +92,7 @@ func openBus(cfg *config.Config, secret []byte, log *slog.Logger) (links, error)
 		return links{}, err
 	}
 	b := busredis.New(busredis.Config{Redis: client, Secret: secret, Logger: log})
-	return links{Bus: b, local: b.Local(), redis: client, counts: b.Counts()}, nil
+	return links{Bus: b, local: b.Local(), redis: client, nodes: b, counts: b.Counts()}, nil
 }
 
 // Close ends the bus, and then the connections under it.
@@ -113,6 +114,15 @@ func (l links) redisUp() bool {
 	return err == nil
 }
 
+// busUp says why not all is heard that other nodes publish; nil where there is
+// none. It asks nobody.
+func (l links) busUp(context.Context) error {
+	if l.nodes == nil {
+		return nil
+	}
+	return l.nodes.Up()
+}
+
 // openLedger has the node tell the others who is here, and hear it from them;
 // nil without Redis.
 func openLedger(ctx context.Context, l links, node string, secret []byte, here *presence.Tracker, cfg *config.Config, log *slog.Logger) (*presenceredis.Ledger, error) {
@@ -129,6 +139,14 @@ func openLedger(ctx context.Context, l links, node string, secret []byte, here *
 		Grace:   graceOf(cfg),
 		Logger:  log,
 	})
+}
+
+// countsOf returns what a ledger counts; zero without Redis.
+func countsOf(ledger *presenceredis.Ledger) *presenceredis.Counts {
+	if ledger == nil {
+		return new(presenceredis.Counts)
+	}
+	return ledger.Counts()
 }
 
 // presenceCheck says what is wrong while the node does not know who is at the

@@ -174,6 +174,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 	s.health.Add("store", st.Ping)
 	if events.redis != nil {
 		s.health.AddOptional("redis", events.redis.Ping)
+		s.health.AddOptional("bus", events.busUp)
 		s.health.AddOptional("presence", presenceCheck(ledger))
 	}
 	s.metrics = metrics.New(metrics.Sources{
@@ -189,6 +190,8 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 		RedisUp:          events.redisUp,
 		Bus:              events.counts,
 		Cache:            st.cached,
+		Ledger:           countsOf(ledger),
+		BusUp:            func() bool { return events.busUp(context.Background()) == nil },
 		PresenceDegraded: func() bool { return ledger != nil && presenceCheck(ledger)(context.Background()) != nil },
 	})
 	s.http = &http.Server{
