@@ -74,7 +74,29 @@ func dial(option rueidis.ClientOption) (rueidis.Client, error) {
 		}
 		return nil, fmt.Errorf("redis: connect: %w", err)
 	}
+	if isSentinel(client) {
+		client.Close()
+		return nil, errSentinel
+	}
 	return client, nil
+}
+
+var errSentinel = errors.New("redis: connect: this is a Sentinel; write its URL with ?master_set= and the name of the master that it watches over")
+
+// isSentinel reports whether a client speaks to a Sentinel, which answers PING,
+// and nothing else that is asked of a Redis.
+func isSentinel(client rueidis.Client) bool {
+	if client.Mode() != rueidis.ClientModeStandalone {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+	defer cancel()
+	answer, err := client.Do(ctx, client.B().Role().Build()).ToArray() // whoever may not ask is no less connected
+	if err != nil || len(answer) == 0 {
+		return false
+	}
+	role, _ := answer[0].ToString()
+	return role == "sentinel"
 }
 
 // ask has every server say that it is there.

@@ -99,6 +99,29 @@ func TestFrozenServerIsDown(t *testing.T) {
 	await(t, c, true)
 }
 
+// What Sentinels, or who is taken for one, say of a wrong name stands in what
+// operators read.
+func TestWrongSentinels(t *testing.T) {
+	w, err := services.StartWatched(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for _, test := range []struct{ name, url, want string }{
+		{"right", "redis://" + w.Sentinels[0].Addr + "?master_set=" + services.MasterSet, ""},
+		{"no such master", "redis://" + w.Sentinels[0].Addr + "?master_set=nobody", "No such master"},
+		{"no Sentinel", "redis://" + w.Servers[0].Addr + "?master_set=" + services.MasterSet, "unknown command"},
+		{"a Sentinel as a server", "redis://" + w.Sentinels[0].Addr, "master_set"},
+	} {
+		c := open(t, Config{URLs: []string{test.url}})
+		<-c.Tried()
+		_, err := c.Up()
+		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%s: Up = %v, want %q in it", test.name, err, test.want)
+		}
+	}
+}
+
 func TestWrongConfiguration(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -112,6 +135,8 @@ func TestWrongConfiguration(t *testing.T) {
 		{"database", Config{URLs: []string{"redis://:s3cret@host/one"}}, "number of a database"},
 		{"user alone", Config{URLs: []string{"redis://ana@host"}}, "without a password"},
 		{"unknown", Config{URLs: []string{"redis://host?tls=yes"}}, `"tls"`},
+		{"master without a name", Config{URLs: []string{"redis://:s3cret@host?master_set="}}, "sentinel monitor"},
+		{"different masters", Config{URLs: []string{"redis://one?master_set=a", "redis://two?master_set=b"}}, "only host and port"},
 		{"different", Config{URLs: []string{"redis://:s3cret@one", "redis://:s3cre7@two"}}, "URL 2: only host and port"},
 		{"cluster with database", Config{URLs: []string{"redis://one/3", "redis://two/3"}}, "no databases"},
 		{"CA without TLS", Config{URLs: []string{"redis://one"}, CAFile: "ca.pem"}, "rediss://"},

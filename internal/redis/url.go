@@ -107,6 +107,9 @@ func parse(text string) (server, error) {
 		}
 	}
 	s.masterSet = u.Query().Get("master_set")
+	if s.masterSet == "" && u.Query().Has("master_set") {
+		return server{}, errors.New("master_set has no name; write the one of sentinel monitor in sentinel.conf")
+	}
 	return s, nil
 }
 

@@ -3,7 +3,6 @@ package services
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -40,7 +39,8 @@ func StartRedisTLS(ctx context.Context, dir, cert, key string, settings ...strin
 		"tls-ca-cert-file " + cert, "tls-auth-clients no"}, settings...))
 }
 
-func startRedis(ctx context.Context, dir, addr string, settings []string) (*Redis, error) {
+// startRedis starts a server; args stand behind the name of its file.
+func startRedis(ctx context.Context, dir, addr string, settings []string, args ...string) (*Redis, error) {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, missing("redis-server", "redis-server")
@@ -51,7 +51,10 @@ func startRedis(ctx context.Context, dir, addr string, settings []string) (*Redi
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	lines := append([]string{"bind 127.0.0.1", "dir " + dir, `save ""`, "appendonly no", "daemonize no"}, settings...)
+	lines := append([]string{"bind 127.0.0.1", "dir " + dir, "daemonize no"}, settings...)
+	if len(args) == 0 {
+		lines = append([]string{`save ""`, "appendonly no"}, lines...)
+	}
 	path := filepath.Join(dir, "redis.conf")
 	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		return nil, err
@@ -59,7 +62,7 @@ func startRedis(ctx context.Context, dir, addr string, settings []string) (*Redi
 	r := &Redis{Process{
 		Addr: addr,
 		command: func() *exec.Cmd {
-			cmd := exec.Command(program, path)
+			cmd := exec.Command(program, append([]string{path}, args...)...)
 			cmd.Dir = dir
 			return cmd
 		},
@@ -130,20 +133,7 @@ func StartRedisCluster(ctx context.Context, dir string, settings ...string) ([]*
 
 // awaitCluster waits until the node knows all masters and their slots.
 func (r *Redis) awaitCluster(ctx context.Context, masters int) error {
-	ctx, cancel := context.WithTimeout(ctx, startLimit)
-	defer cancel()
-	for {
-		info, err := r.Command(ctx, "CLUSTER INFO")
-		if err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_size:%d\r\n", masters)) &&
-			strings.Contains(info, fmt.Sprintf("cluster_slots_ok:%d\r\n", clusterSlots)) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(errors.New("the Redis Cluster did not come together: "+info), err)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+	return r.await(ctx, "CLUSTER INFO", "cluster_state:ok", fmt.Sprintf("cluster_size:%d\r\n", masters), fmt.Sprintf("cluster_slots_ok:%d\r\n", clusterSlots))
 }
 
 // Command sends one inline command over a connection of its own and returns the

@@ -52,6 +52,9 @@ func TestACL(t *testing.T) {
 			t.Errorf("%s = %v, want NOPERM", command, err)
 		}
 	}
+	if err := client.Do(t.Context(), client.B().Role().Build()).Error(); err != nil { // asked of the master whom Sentinels name
+		t.Errorf("ROLE = %v", err)
+	}
 	const key = "tertulia:recent:{r}:e" // as package cache uses it
 	for _, command := range []string{"ZADD " + key + " 1 x", "ZRANGE " + key + " 0 +inf BYSCORE LIMIT 0 9", "ZREMRANGEBYRANK " + key + " 0 -65", "EXPIRE " + key + " 600", "DEL " + key} {
 		if err := client.Do(t.Context(), client.B().Arbitrary(strings.Fields(command)...).Build()).Error(); err != nil {
