@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/url"
@@ -154,6 +155,7 @@ func TestCluster(t *testing.T) {
 			t.Error("a cluster was not recognised by one of its servers")
 		}
 	})
+	t.Run("SlotMoves", func(t *testing.T) { slotMoves(t, masters, cfg) })
 	t.Run("MasterKilled", func(t *testing.T) { masterKilled(t, masters[0], cfg) })
 }
 
@@ -163,6 +165,72 @@ func topicOf(shard int) bus.Topic {
 		if topic := bus.RoomTopic(chat.RoomID(rune('a'+i%26)) + chat.RoomID(rune('a'+i/26))); shardOf(topic) == shard {
 			return topic
 		}
+	}
+}
+
+// ask gives a server a command and wants it to be taken.
+func ask(t *testing.T, r *services.Redis, command string, args ...any) string {
+	t.Helper()
+	answer, err := r.Command(t.Context(), fmt.Sprintf(command, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(answer)
+}
+
+// moveSlot moves a slot from one master to another as resharding does. Keys are
+// none in it, so there is nothing else to move.
+func moveSlot(t *testing.T, masters []*services.Redis, slot int, from, to *services.Redis) {
+	t.Helper()
+	source, target := ask(t, from, "CLUSTER MYID"), ask(t, to, "CLUSTER MYID")
+	ask(t, to, "CLUSTER SETSLOT %d IMPORTING %s", slot, source)
+	ask(t, from, "CLUSTER SETSLOT %d MIGRATING %s", slot, target)
+	ask(t, to, "CLUSTER SETSLOT %d NODE %s", slot, target)
+	for _, m := range masters {
+		if m != to {
+			ask(t, m, "CLUSTER SETSLOT %d NODE %s", slot, target)
+		}
+	}
+}
+
+// A slot moves to another master while events are published: the server ends
+// the subscriptions to its channel. Readers are told of it, whatever they miss
+// they are told of after it was published, and then they hear everything from
+// the new master.
+func slotMoves(t *testing.T, masters []*services.Redis, cfg redis.Config) {
+	two := nodes(t, 2, cfg)
+	const shard = 1 // the first master's
+	l := listen(t, two[1], topicOf(shard))
+	publish := func(id int64) { two[0].Publish(topicOf(shard), []chat.Event{{ID: id}}) }
+	heard := func(id int64) bool {
+		for len(l.ids) > 0 {
+			if <-l.ids == id {
+				return true
+			}
+		}
+		return false
+	}
+	until(t, "the first event", func() bool { publish(1); return heard(1) })
+	quiet(t, two[1], l)
+	slot := slotOf(two[0].redis.Commands(), channels(two[0].redis.Commands(), two[0].redis.Prefix())[shard])
+	from, to := masters[0], masters[2]
+	for range 2 { // there, and back
+		subscribed := two[1].Counts().Subscribed.Value()
+		moveSlot(t, masters, slot, from, to)
+		from, to = to, from
+		publish(2)
+		l.wantTold(t, "the slot has moved")
+		began := time.Now()
+		until(t, "an event from the new master", func() bool { publish(3); return heard(3) })
+		t.Logf("events are heard again %v after that", time.Since(began).Round(time.Millisecond))
+		if two[1].Counts().Subscribed.Value() == subscribed {
+			t.Error("the node has not subscribed anew")
+		}
+		quiet(t, two[1], l)
+		for id := int64(4); id < 50; id++ {
+			publish(id)
+		}
+		until(t, "all of what comes later", func() bool { return heard(49) })
 	}
 }
 
