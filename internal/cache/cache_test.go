@@ -142,6 +142,9 @@ func TestWarmCacheAnswers(t *testing.T) {
 	if err != nil || len(page.Events) != 3 {
 		t.Errorf("After(8) = %d events, %v, want 3", len(page.Events), err)
 	}
+	if hits, misses := w.Counts().Hits.Value(), w.Counts().Misses.Value(); hits != 3 || misses != 2 {
+		t.Errorf("%d hits and %d misses, want 3 and 2", hits, misses)
+	}
 }
 
 // text returns all that Redis has of the room.
