@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -21,10 +20,11 @@ import (
 	"tertulia/client"
 	"tertulia/internal/config"
 	"tertulia/internal/server"
+	"tertulia/internal/services"
 )
 
 // patience bounds what a test waits for; it costs nothing when all is well.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // newServer runs a server in this process until the end of the test, and
 // returns its address.
@@ -236,12 +236,11 @@ func TestChatTwoUsers(t *testing.T) {
 // freeAddr is a loopback address that nobody listens on.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := services.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
 
 // serveAt runs the server as a process of its own, which can be killed.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -17,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tertulia/internal/services"
 )
 
 // Server is a private server: a process of its own with every setting at its
@@ -52,8 +53,11 @@ func Spawn(ctx context.Context, program string, variables ...string) (*Server, e
 }
 
 func (s *Server) launch(ctx context.Context, program string, variables []string) error {
-	var err error
-	if s.Addr, err = freeAddr(); err != nil {
+	addr, err := services.FreeAddr()
+	if err != nil {
+		return err
+	}
+	if s.Addr, err = netip.ParseAddrPort(addr); err != nil {
 		return err
 	}
 	// An empty file, so that none is looked for elsewhere.
@@ -137,16 +141,6 @@ func (s *Server) logTail() string {
 		return "no log: " + err.Error()
 	}
 	return strings.TrimSpace(string(text[max(0, len(text)-2<<10):]))
-}
-
-// freeAddr is a loopback address that nobody listens on now.
-func freeAddr() (netip.AddrPort, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort(), nil
 }
 
 // withoutSettings leaves the server's variables out of an environment.

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -113,15 +114,22 @@ func (p *Process) end(s os.Signal) {
 	}
 }
 
-// FreeAddr returns an address of 127.0.0.1 on which nobody listens. Somebody
-// else may take it before the caller does.
-func FreeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// The ports of FreeAddr are below those that a system gives to connections and
+// to who asks for any (from 32768 on Linux, from 49152 elsewhere).
+const firstPort, lastPort = 10_000, 32_767
+
+// FreeAddr returns an address of 127.0.0.1 on which nobody listens. Before the
+// caller listens there, and while its server is down, no connection is given
+// the port, not even one that is made to the address itself. Another listener
+// may take it, if it asks for just this one.
+func FreeAddr() (addr string, err error) {
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort+1))); err == nil {
+			return l.Addr().String(), l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return "", err
 }
 
 // missing is the error for a program that is not installed.
