@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tertulia/internal/services"
 	"tertulia/internal/websocket"
 )
 
@@ -83,7 +84,7 @@ func TestCountsAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, load := range []load{{window: 5, gate: gateRead}, {window: 5, gate: gateAck}, {rate: rate}} {
-		before := c.totals
+		before, began := c.totals, time.Now()
 		ph, err := c.measure(t.Context(), target, brief, load)
 		if err != nil {
 			t.Fatal(err)
@@ -95,9 +96,11 @@ func TestCountsAgree(t *testing.T) {
 		if ph.completed > all.completed || ph.completed == 0 {
 			t.Errorf("%+v: %d completed while measuring, %d in all", load, ph.completed, all.completed)
 		}
-		// A post may be due at the very beginning and at the very end.
-		if want := rate * (brief.Warm + brief.Measure).Seconds(); load.rate > 0 && (float64(all.posted) < want || float64(all.posted) > want+2+rate*0.05) {
-			t.Errorf("%d posted at %d/s, want about %v", all.posted, rate, want)
+		// A post may be due at the very beginning and at the very end, which comes
+		// late on a machine that is busy.
+		least, most := rate*(brief.Warm+brief.Measure).Seconds(), 2+rate*time.Since(began).Seconds()
+		if posted := float64(all.posted); load.rate > 0 && (posted < least || posted > most) {
+			t.Errorf("%d posted at %d/s, want %v to %v", all.posted, rate, least, most)
 		}
 		if ph.ack.p50 <= 0 || ph.ack.p50 > ph.ack.p999 || ph.read.p999 > time.Minute {
 			t.Errorf("%+v: latencies %+v and %+v are impossible", load, ph.ack, ph.read)
@@ -137,17 +140,17 @@ func TestFaultsEndTheRun(t *testing.T) {
 			from.Write(websocket.AppendClose(nil, websocket.CodeNone, ""))
 		}, "closed by the server without a code"},
 		{"end of the connection", 1, func(_ *peerRoom, from *peerConn) { from.Close() }, "ended by the server without a close frame"},
-		{"silence", 1, func(*peerRoom, *peerConn) {}, errLate.Error()},
+		{"silence", 1, nil, errLate.Error()}, // until the run is ended
 		{"malformed frame", 1, func(_ *peerRoom, from *peerConn) { from.Write([]byte{0x01, 0x00}) }, "want an unfragmented, unmasked frame"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, target := startPeer(t, test.fault)
-			patience := 10 * time.Second
-			if test.name == "silence" {
-				patience = 100 * time.Millisecond
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			defer time.AfterFunc(time.Minute, func() { cancel(errLate) }).Stop()
+			if test.fault == nil {
+				test.fault = func(*peerRoom, *peerConn) { cancel(errLate) }
 			}
-			ctx, cancel := context.WithTimeoutCause(t.Context(), patience, errLate)
-			defer cancel()
+			_, target := startPeer(t, test.fault)
 			_, err := Fanout{Members: 3, Inflight: test.window, Size: 10, Times: brief}.Run(ctx, target)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("Run = %v, want %q", err, test.want)
@@ -169,11 +172,11 @@ func TestRefusedHandshakeEndsTheRun(t *testing.T) {
 }
 
 func TestNobodyListens(t *testing.T) {
-	addr, err := freeAddr()
+	addr, err := services.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Idle{Connections: 1, RoomsOf: 1}.Run(t.Context(), Target{Addr: addr, PID: os.Getpid()})
+	_, err = Idle{Connections: 1, RoomsOf: 1}.Run(t.Context(), Target{Addr: netip.MustParseAddrPort(addr), PID: os.Getpid()})
 	if err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("Run = %v, want connection refused", err)
 	}
