@@ -55,7 +55,7 @@ const (
 	// roundTime bounds a round; one takes about half a second.
 	roundTime = 60 * time.Second
 	// healTime is for readers to get to the head after the last restart.
-	healTime = 20 * time.Second
+	healTime = time.Minute
 )
 
 // TestKilledServerLosesNothing kills the server again and again while clients

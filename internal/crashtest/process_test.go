@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tertulia/internal/services"
 )
 
 // built is the tertulia binary, in a folder of its own.
@@ -49,7 +50,7 @@ type process struct {
 }
 
 // readyTime is far above what opening a data folder takes after a crash.
-const readyTime = 20 * time.Second
+const readyTime = time.Minute
 
 // start starts the server on a data folder, at the same address each time,
 // and returns when it is ready. variables are settings such as
@@ -147,10 +148,9 @@ func withoutSettings(environ []string) []string {
 // freeAddr is a loopback address that nobody listens on now.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := services.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
