@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // requestID is that of all requests, so that answers can be compared.
@@ -22,9 +23,20 @@ type answered struct {
 	body   string
 }
 
-// ask sends a request; the answer has no status if there was none. It may be
-// called from any goroutine.
+// ask sends a request; the answer has no status if there was none. A server
+// that is too busy to look at its store in time says so before it does
+// anything, and is asked again. It may be called from any goroutine.
 func (n *node) ask(t *testing.T, method, path, body string, header http.Header) answered {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		a := n.askOnce(t, method, path, body, header)
+		if a.status != http.StatusServiceUnavailable || time.Now().After(end) {
+			return a
+		}
+	}
+}
+
+func (n *node) askOnce(t *testing.T, method, path, body string, header http.Header) answered {
 	t.Helper()
 	var in io.Reader
 	if body != "" {
