@@ -137,6 +137,12 @@ func seen(e client.Event, err error) string {
 // else that seen describes may come between, save that it has caught up.
 func want(t testing.TB, r *client.Room, wanted ...string) {
 	t.Helper()
+	wantTelling(t, r, func() {}, wanted...)
+}
+
+// wantTelling is want that calls begun when it has seen the first of these.
+func wantTelling(t testing.TB, r *client.Room, begun func(), wanted ...string) {
+	t.Helper()
 	i := 0
 	for e, err := range r.Events(within(t)) {
 		got := seen(e, err)
@@ -146,7 +152,10 @@ func want(t testing.TB, r *client.Room, wanted ...string) {
 		if got != wanted[i] {
 			t.Fatalf("event %d: got %q, want %q", i, got, wanted[i])
 		}
-		if i++; i == len(wanted) {
+		if i++; i == 1 {
+			begun()
+		}
+		if i == len(wanted) {
 			return
 		}
 	}
@@ -277,11 +286,12 @@ func TestIterators(t *testing.T) {
 		t.Fatalf("From the beginning ends at %v", cursor)
 	}
 	want(t, j, "4 Juan: d", "caught up at 4")
-	var both sync.WaitGroup
+	var begun, both sync.WaitGroup
 	for range 2 {
-		both.Go(func() { want(t, j, "caught up at 4", "5 Juan: e", "6 Juan: f") })
+		begun.Add(1)
+		both.Go(func() { wantTelling(t, j, begun.Done, "caught up at 4", "5 Juan: e", "6 Juan: f") })
 	}
-	time.Sleep(10 * time.Millisecond) // so that both have begun
+	begun.Wait()
 	send(t, j, "e", "f")
 	both.Wait()
 }
