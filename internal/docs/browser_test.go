@@ -75,7 +75,7 @@ func openBrowser(t *testing.T) *browser {
 func removeProfile(t *testing.T, dir string) {
 	t.Helper()
 	var err error
-	for range 100 {
+	for range 600 {
 		if err = os.RemoveAll(dir); err == nil {
 			return
 		}

@@ -11,7 +11,7 @@ import (
 )
 
 // patience is spent only by what fails.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 func open(t *testing.T, cfg Config) *Client {
 	t.Helper()

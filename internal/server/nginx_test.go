@@ -93,8 +93,9 @@ func (r *running) say(content string) {
 }
 
 // prompt is how long an event may take through a proxy; one that waited for
-// its buffer to fill would wait for ever.
-const prompt = 5 * time.Second
+// its buffer to fill would wait for ever, and a poll that is not answered lasts
+// longer.
+const prompt = 15 * time.Second
 
 func TestBehindNginx(t *testing.T) {
 	for _, c := range []struct {

@@ -20,7 +20,7 @@ import (
 
 // patience is how long a case waits for what must happen in the end. It is
 // spent only by a bus that fails.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // again is how long a case waits before it publishes once more.
 const again = 5 * time.Millisecond
