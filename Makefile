@@ -12,6 +12,7 @@ TEST_PACKAGES := gcc libc6-dev python3-websockets chromium curl nginx-light post
 FUZZTIME ?= 2m
 
 # How often `make crash` kills a server, a restore and a migration.
+# How often `make crash` kills a server, and takes its power away.
 CRASH_ROUNDS ?= 500
 
 # How long `make nemesis` makes faults.
@@ -73,8 +74,11 @@ bench: build
 
 # Servers killed while they are written to, restores and migrations on their
 # way, CRASH_ROUNDS times each.
+# Servers killed while they are written to, CRASH_ROUNDS times, and their power
+# lost, as often, on a disk that forgets what was not synced.
 crash:
 	TERTULIA_CRASH_ROUNDS=$(CRASH_ROUNDS) $(GO) test -count=1 -timeout 0 -v -p 1 -run '^TestKilled(ServerLosesNothing|Restore|Migration)$$' ./internal/crashtest ./internal/migrate
+	TERTULIA_POWER_LOSSES=$(CRASH_ROUNDS) $(GO) test -count=1 -timeout 0 -v -run TestPowerLoss ./internal/store/sqlite
 
 # Faults in a cluster of three nodes, PostgreSQL and Redis while it is written
 # to, for NEMESIS_SECONDS.

@@ -16,6 +16,26 @@ import (
 	"tertulia/internal/store"
 )
 
+// lossesVariable says how often the power goes in TestPowerLoss, for a long
+// run; shortLosses is how often otherwise.
+const (
+	lossesVariable = "TERTULIA_POWER_LOSSES"
+	shortLosses    = 50
+)
+
+func losses(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv(lossesVariable)
+	if text == "" {
+		return shortLosses
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 10 {
+		t.Fatalf("%s=%q is no number from 10 up", lossesVariable, text)
+	}
+	return n
+}
+
 // crash is a moment at which the power went.
 type crash struct {
 	img   image
@@ -35,7 +55,7 @@ func TestPowerLoss(t *testing.T) {
 	for i := range rows {
 		rows[i] = randomBatch(load, i)
 	}
-	for i, c := range powerLosses(t, seed, 150, rows) {
+	for i, c := range powerLosses(t, seed, losses(t), rows) {
 		if !t.Run(fmt.Sprintf("%d after batch %d", i, c.acked), func(t *testing.T) { checkCrash(t, c, rows) }) {
 			return
 		}
@@ -52,7 +72,7 @@ func TestPowerLossKeepsStateAndLogTogether(t *testing.T) {
 	for i := range rows {
 		rows[i] = changingBatch(i)
 	}
-	for i, c := range powerLosses(t, seed, 60, rows) {
+	for i, c := range powerLosses(t, seed, losses(t)*2/5, rows) {
 		if !t.Run(fmt.Sprintf("%d after batch %d", i, c.acked), func(t *testing.T) { checkState(t, c, rows) }) {
 			return
 		}
@@ -125,7 +145,7 @@ func powerLosses(t *testing.T, seed uint64, crashes int, batches [][]store.Appen
 	defer closeStore(t, s)
 	s.ckpt.pages = 30
 	d.mu.Lock()
-	odds = 10
+	odds = max(2, 30*len(batches)/crashes) // a batch makes about fifty changes; most of the batches are crashed in
 	d.mu.Unlock()
 	for i, rows := range batches {
 		mustAppend(t, s, rows...)
