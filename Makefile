@@ -11,8 +11,8 @@ TEST_PACKAGES := gcc libc6-dev python3-websockets chromium curl nginx-light post
 # How long `make fuzz` looks for bad input, for each decoder.
 FUZZTIME ?= 2m
 
-# How often `make crash` kills a server, a restore and a migration.
-# How often `make crash` kills a server, and takes its power away.
+# How often `make crash` kills a server, a restore and a migration, and takes a
+# server's power away.
 CRASH_ROUNDS ?= 500
 
 # How long `make nemesis` makes faults.
@@ -73,9 +73,8 @@ bench: build
 	@$(BIN) bench all --spawn
 
 # Servers killed while they are written to, restores and migrations on their
-# way, CRASH_ROUNDS times each.
-# Servers killed while they are written to, CRASH_ROUNDS times, and their power
-# lost, as often, on a disk that forgets what was not synced.
+# way, CRASH_ROUNDS times each; and their power lost, as often, on a disk that
+# forgets what was not synced.
 crash:
 	TERTULIA_CRASH_ROUNDS=$(CRASH_ROUNDS) $(GO) test -count=1 -timeout 0 -v -p 1 -run '^TestKilled(ServerLosesNothing|Restore|Migration)$$' ./internal/crashtest ./internal/migrate
 	TERTULIA_POWER_LOSSES=$(CRASH_ROUNDS) $(GO) test -count=1 -timeout 0 -v -run TestPowerLoss ./internal/store/sqlite
