@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -81,18 +82,13 @@ func (d *dialer) connectAs(ctx context.Context, c *pgx.ConnConfig) (*pgx.Conn, e
 // writer opens a connection that never cancels. warn hears the server's
 // warnings, in the goroutine that runs a statement.
 func (d *dialer) writer(ctx context.Context, warn func(*pgconn.Notice)) (*pgx.Conn, net.Conn, error) {
-	var (
-		c      = d.base.Copy()
-		opened atomic.Bool
-		wire   net.Conn
-	)
+	c := d.base.Copy()
+	var opened atomic.Bool
 	c.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if opened.Load() {
 			return nil, errNoCancel
 		}
-		nc, err := dial(ctx, network, addr)
-		wire = nc
-		return nc, err
+		return dial(ctx, network, addr)
 	}
 	c.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
 		if n.SeverityUnlocalized == "WARNING" {
@@ -101,7 +97,22 @@ func (d *dialer) writer(ctx context.Context, warn func(*pgconn.Notice)) (*pgx.Co
 	}
 	conn, err := d.connectAs(ctx, c)
 	opened.Store(true)
-	return conn, wire, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return conn, wireOf(conn), nil
+}
+
+// wireOf returns what lies under a connection and its TLS. It is not caught
+// when it is dialled: of an attempt that is cut off pgx has the server told
+// over a connection of its own, in the background, and so may dial after the
+// one that counts.
+func wireOf(conn *pgx.Conn) net.Conn {
+	nc := conn.PgConn().Conn()
+	if secure, ok := nc.(*tls.Conn); ok {
+		return secure.NetConn()
+	}
+	return nc
 }
 
 // pool opens the connections for reading.
