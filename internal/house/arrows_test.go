@@ -72,6 +72,7 @@ var arrows = map[string][]string{
 	"internal/services":             {},
 	"internal/cluster":              {"internal/services"},
 	"internal/clustertest":          {},
+	"internal/oncluster":            {},
 	"internal/cluster/run":          {"internal/cluster"},
 	"internal/services/servicetest": {"internal/services"},
 	"internal/house/summary":        {jsonLibrary},

@@ -40,7 +40,7 @@ func fragments(n int, payload string) []byte {
 // announced, who must notice nothing.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir())
+	s := startServer(t)
 	before := s.residentBytes(t)
 
 	t.Run("connections", func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestBadInput(t *testing.T) {
 			bystander, _ := join(t, s.addr, room, "1", "Juan")
 			var begun []*client
 			for range 200 {
-				c, _ := join(t, s.addr, room, "1", "Juan")
+				c, _ := enter(t, s.addr, room, "1", "Juan")
 				c.write(append(header(ws.OpText, true, 64<<10), bytes.Repeat([]byte{1, 2, 3, 4}, 15<<10)...))
 				begun = append(begun, c)
 			}
@@ -136,8 +136,8 @@ func TestBadInput(t *testing.T) {
 	t.Run("handshakes", func(t *testing.T) { badHandshakes(t, s) })
 
 	s.wantGrownBy(t, before, 64<<20)
-	if log := s.log.String(); strings.Contains(log, "panic") {
-		t.Errorf("the server's log speaks of a panic:\n%s", s.log.tail(4<<10))
+	if strings.Contains(s.log(), "panic") {
+		t.Errorf("the server's log speaks of a panic:\n%s", s.logTail())
 	}
 }
 
@@ -208,7 +208,8 @@ func wantCloseAfterPongs(c *client, code ws.StatusCode) {
 // badHandshakes are what never becomes a connection: docs/protocol.md §2.1.
 func badHandshakes(t *testing.T, s *server) {
 	bystander, _ := join(t, s.addr, newRoom(), "1", "Juan")
-	good := string(handshakeRequest(s.addr, handshake{path: "/ws/1?user_id=1&username=Juan"}))
+	addr := node(s.addr)
+	good := string(handshakeRequest(addr, handshake{path: "/ws/1?user_id=1&username=Juan"}))
 	replace := func(old, new string) string {
 		if !strings.Contains(good, old) {
 			panic("no " + old)
@@ -230,7 +231,7 @@ func badHandshakes(t *testing.T, s *server) {
 			{"POST", replace("GET ", "POST "), 405},
 			{"body", replace("\r\n\r\n", "\r\nContent-Length: 5\r\n\r\nhello"), 400},
 			{"two hosts", replace("Host: ", "Host: localhost\r\nHost: "), 400},
-			{"no host", replace("Host: "+s.addr+"\r\n", ""), 400},
+			{"no host", replace("Host: "+addr+"\r\n", ""), 400},
 			{"header of 1 MB", replace("\r\n\r\n", "\r\nX-Big: "+strings.Repeat("x", 1<<20)+"\r\n\r\n"), 431},
 			{"headers of 1 MB", replace("\r\n\r\n", strings.Repeat("\r\nX-Many: x", 1<<17)+"\r\n\r\n"), 431},
 			{"path of 1 MB", replace("/ws/1?", "/ws/"+strings.Repeat("x", 1<<20)+"?"), 431},
@@ -241,7 +242,7 @@ func badHandshakes(t *testing.T, s *server) {
 		} {
 			t.Run(tt.name, func(t *testing.T) {
 				t.Parallel()
-				conn, err := net.Dial("tcp", s.addr)
+				conn, err := net.Dial("tcp", addr)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -259,7 +260,7 @@ func badHandshakes(t *testing.T, s *server) {
 		}
 		t.Run("slow", func(t *testing.T) {
 			t.Parallel()
-			slowHandshakes(t, s, good)
+			slowHandshakes(t, addr, good)
 		})
 	})
 	bystander.wantAlive()
@@ -267,11 +268,11 @@ func badHandshakes(t *testing.T, s *server) {
 }
 
 // slowHandshakes holds that a request that does not arrive is given up.
-func slowHandshakes(t *testing.T, s *server, request string) {
+func slowHandshakes(t *testing.T, addr, request string) {
 	const n = 300
 	var conns []net.Conn
 	for i := range n {
-		conn, err := net.Dial("tcp", s.addr)
+		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -292,7 +293,7 @@ func slowHandshakes(t *testing.T, s *server, request string) {
 // An operator may bound the number of connections.
 func TestManyConnections(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), "--limits-connections", "10")
+	s := startServer(t, "--limits-connections", "10")
 	t.Run("§2.1 more connections than the operator allows are sent away", func(t *testing.T) {
 		first, _ := join(t, s.addr, "1", "0", "Juan")
 		for i := range 9 {

@@ -25,6 +25,9 @@ import (
 // because the machine may be busy, and costs nothing when all is well.
 const patience = 30 * time.Second
 
+// startLimit is how long a server may take until it serves.
+const startLimit = 2 * time.Minute
+
 // quiet is how long wantIdle listens to nothing.
 const quiet = 150 * time.Millisecond
 
@@ -44,7 +47,6 @@ type client struct {
 	conn net.Conn
 	in   *bufio.Reader
 	resp *http.Response // of the handshake
-	room string         // while it counts as attending, in a cluster
 
 	// record holds what goes to and fro to the schemas.
 	record *schematest.Recorder
@@ -114,8 +116,15 @@ func roomPath(room, id, name string, more ...string) string {
 	return "/ws/" + url.PathEscape(room) + "?" + q
 }
 
-// join connects a user to a room and reads connected.
+// join connects a user to a room and reads connected. In a cluster it goes to
+// a node that knows who is there.
 func join(t *testing.T, addr, room, id, name string, more ...string) (*client, event) {
+	t.Helper()
+	return enter(t, knowing(t, addr, room), room, id, name, more...)
+}
+
+// enter is join for who does not look at who is there.
+func enter(t *testing.T, addr, room, id, name string, more ...string) (*client, event) {
 	t.Helper()
 	c := dial(t, addr, roomPath(room, id, name, more...))
 	c.name = name
@@ -280,7 +289,6 @@ func (c *client) wantClose(code ws.StatusCode) (reason string) {
 	} else if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.t.Fatalf("%s: the server did not end the connection after its close frame", c.name)
 	}
-	c.attends(c.room, -1)
 	return reason
 }
 
@@ -318,14 +326,12 @@ func (c *client) close() {
 		}
 	}
 	c.conn.Close()
-	c.attends(c.room, -1)
 }
 
 // drop ends the TCP connection without a word, as a crashed client does.
 func (c *client) drop() {
 	c.conn.(*net.TCPConn).SetLinger(0)
 	c.conn.Close()
-	c.attends(c.room, -1)
 }
 
 // parse holds a frame to the rules for all frames.
@@ -356,9 +362,6 @@ func (c *client) parse(f ws.Frame) event {
 		c.t.Fatalf("%s: got %s, want a top-level seq on messages alone", c.name, e)
 	}
 	c.record.Received(f.Payload)
-	if e.Type == "connected" {
-		c.attends(e.Room, 1)
-	}
 	return e
 }
 

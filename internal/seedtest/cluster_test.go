@@ -1,148 +1,111 @@
 package seedtest
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
-	"time"
 
-	"tertulia/internal/cluster"
+	"tertulia/internal/oncluster"
+	"tertulia/internal/services/servicetest"
 )
 
-// clusterVariable tells a test process that the server of most tests is a
-// cluster, over whose nodes clients are spread.
-const clusterVariable = "SEEDTEST_CLUSTER"
+// nodesOfCluster is how many nodes a server is that is a cluster.
+const nodesOfCluster = 3
 
-var onCluster = os.Getenv(clusterVariable) != ""
-
-// everywhere stands for the address of some node, each time another.
-const everywhere = "everywhere.invalid:8000"
-
+// clusters has the addresses of the nodes by the address that stands for any
+// of them.
 var (
-	nodes = sync.OnceValues(func() (*cluster.Cluster, error) {
-		path, err := binary()
-		if err != nil {
-			return nil, err
-		}
-		if err := os.Chmod(scratch, 0o711); err != nil { // PostgreSQL's user must be let in
-			return nil, err
-		}
-		return cluster.Start(context.Background(), cluster.Config{Binary: path, Dir: scratch, Nodes: 3})
-	})
-	nodesUsed atomic.Bool
-	turn      atomic.Int64
+	clusters sync.Map // string to *oncluster.Turn
+	named    atomic.Int64
+	starting sync.Mutex // held while a cluster starts
 )
 
-// node returns an address to connect to: the next node's for everywhere, else
-// what it is given.
+// node returns an address to connect to: the next node's for one that stands
+// for any of a cluster, else what it is given.
 func node(addr string) string {
-	if addr != everywhere {
-		return addr
+	if turn, ok := clusters.Load(addr); ok {
+		return turn.(*oncluster.Turn).Next()
 	}
-	c, err := nodes()
-	if err != nil {
-		panic(err) // anyServer has looked
-	}
-	return c.Nodes[int(turn.Add(1))%len(c.Nodes)].Addr
+	return addr
 }
 
-func startNodes(t *testing.T) {
+// everyNode returns the addresses of all nodes.
+func everyNode(addr string) []string {
+	if turn, ok := clusters.Load(addr); ok {
+		return turn.(*oncluster.Turn).Addrs
+	}
+	return []string{addr}
+}
+
+// knowing is node for who is about to enter a room: the node knows who is
+// there already.
+func knowing(t *testing.T, addr, room string) string {
 	t.Helper()
-	nodesUsed.Store(true)
-	if _, err := nodes(); err != nil {
-		t.Fatalf("start the cluster: %v", err)
+	all := everyNode(addr)
+	addr = node(addr)
+	if oncluster.Now() {
+		oncluster.Known(t, addr, all, room)
 	}
+	return addr
 }
 
-// stopNodes ends the cluster, and says if a node had a data race.
-func stopNodes() error {
-	if !nodesUsed.Load() {
-		return nil
+// startCluster starts nodes at once, as a deployment may, on a database and a
+// prefix in Redis of their own.
+func startCluster(t *testing.T, args ...string) (*server, error) {
+	env := []string{
+		"TERTULIA_DATABASE_URL=" + servicetest.Database(t),
+		"TERTULIA_REDIS_URLS=redis://" + servicetest.Redis(t).Addr,
+		"TERTULIA_REDIS_PREFIX=" + servicetest.Prefix(),
 	}
-	c, err := nodes()
+	s := &server{addr: fmt.Sprintf("cluster-%d.invalid:8000", named.Add(1))}
+	turn := new(oncluster.Turn)
+	for range nodesOfCluster {
+		addr := freeAddr()
+		turn.Addrs = append(turn.Addrs, addr)
+		s.nodes = append(s.nodes, &process{
+			addr: addr, line: append([]string{"serve", "--listen", addr}, args...),
+			dir: scratch, env: env, log: new(logBuffer),
+		})
+	}
+	clusters.Store(s.addr, turn)
+	starting.Lock() // all at once would make each other late
+	defer starting.Unlock()
+	errs := make([]error, len(s.nodes))
+	var nodes sync.WaitGroup
+	for i, p := range s.nodes {
+		nodes.Go(func() { errs[i] = p.start() })
+	}
+	nodes.Wait()
+	err := errors.Join(errs...)
 	if err != nil {
-		return nil // said already
+		s.kill()
 	}
-	c.Close()
-	for i, n := range c.Nodes {
-		if log := n.Log(); strings.Contains(log, "DATA RACE") {
-			return fmt.Errorf("node %d has a data race:\n%s", i+1, log)
-		}
-	}
-	return nil
+	return s, err
 }
 
-// attendance counts the clients that a test process has in each room.
-var attendance = struct {
-	sync.Mutex
-	rooms map[string]int
-}{rooms: make(map[string]int)}
-
-// settleTime is how long the nodes may take to agree. Clients that a test
-// process does not count make them never agree with it.
-const settleTime = 500 * time.Millisecond
-
-// attends notes that a client has come (1) or gone (-1), and waits until all
-// nodes know. Tests are written for one server, where what one client does is
-// known when the next one does something.
-func (c *client) attends(room string, change int) {
-	if !onCluster || room == "" {
-		return
-	}
-	attendance.Lock()
-	attendance.rooms[room] += change
-	want := attendance.rooms[room]
-	attendance.Unlock()
-	c.room = room
-	if change < 0 {
-		c.room = ""
-	}
-	all, err := nodes()
-	if err != nil {
-		return
-	}
-	for end := time.Now().Add(settleTime); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		agreed := true
-		for _, n := range all.Nodes {
-			agreed = agreed && getStats(c.t, n.Addr).Rooms[room].Connections == want
-		}
-		if agreed {
-			return
-		}
-	}
-}
-
-// The tests of the prototype's protocol that ask a server of nobody's own hold
-// in a cluster too, with each client on another node (S-121).
+// The tests hold in a cluster too, with each client on another node (S-121).
 func TestOnCluster(t *testing.T) {
-	if onCluster {
-		return // this is the process that is started below
-	}
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	const tests = "^(TestConnecting|TestRFC6455|TestEvents|TestPromises|TestFlows|TestFrames|TestCommands|TestTerminalClient)$"
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", "-test.run="+tests, "-test.v", "-test.timeout=290s")
-	cmd.Env = append(os.Environ(), clusterVariable+"=1", binaryVariable+"="+path)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	out, err := cmd.CombinedOutput()
-	if _, failed := errors.AsType[*exec.ExitError](err); failed || testing.Verbose() {
-		t.Logf("%s", out)
-	}
-	if err != nil {
-		t.Fatalf("on a cluster: %v", err)
-	}
-	if passed := strings.Count(string(out), "--- PASS: "); passed < 100 {
-		t.Errorf("%d tests passed on a cluster, want those of this package", passed)
-	}
+	oncluster.Run(t, oncluster.Excuses{
+		"it holds documents against each other, and starts no server": {
+			"TestEveryStatementIsTested", "TestErrorCodes", "TestCloseCodes", "TestLimits", "TestLimitsOfV1", "TestSectionsCited",
+		},
+		"whom a node lets in by origin and host it decides alone, from its configuration": {"TestOrigins"},
+		"the document names one address; through one address a cluster is tried by package clustertest, in whose place nginx stands": {
+			"TestAsDocumented",
+		},
+		"a full disk is that of the embedded store; what PostgreSQL cannot do is tried by package store/postgres": {"TestFullDisk"},
+		"the limit on connections is each node's own":                                                             {"TestManyConnections"},
+		"what a client sends that is wrong ends with its connection, and no other node hears of it; the memory that it must not take is one process's": {
+			"TestBadInput",
+		},
+		"who takes nothing is held up and sent away by its own node alone, and 60 MB through three nodes would be most of the time of all": {
+			"TestStalledReader",
+		},
+	}, binaryVariable+"="+path)
 }

@@ -7,6 +7,7 @@
 // that none is forgotten. What is not about the prototype is named by the
 // section of docs/protocol.md that it comes from.
 //
-// The tests that need no server of their own run a second time on a cluster of
-// three nodes, with each client on another one; see cluster_test.go.
+// The tests run a second time with clusters of three nodes in place of servers,
+// and each client at another node; cluster_test.go names those that do not, and
+// why.
 package seedtest

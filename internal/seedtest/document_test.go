@@ -299,7 +299,7 @@ func TestFullDisk(t *testing.T) {
 	t.Run("S-006 S-064 what cannot be stored is not acknowledged and not shown", func(t *testing.T) {
 		dir := t.TempDir()
 		mountSmall(t, dir, "3m")
-		s := startServer(t, dir)
+		s := startServerAt(t, dir, freeAddr())
 		alice, _ := join(t, s.addr, "1", "1", "Alice")
 		bob, _ := join(t, s.addr, "1", "2", "Bob")
 		alice.want("user_joined")

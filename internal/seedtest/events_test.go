@@ -300,6 +300,12 @@ func connectedAgain(t *testing.T, addr, room string) event {
 	return connected
 }
 
+func enteredAgain(t *testing.T, addr, room string) event {
+	t.Helper()
+	_, connected := enter(t, addr, room, "1", "Alice")
+	return connected
+}
+
 func mustString(t *testing.T, v any) string {
 	t.Helper()
 	s, ok := v.(string)

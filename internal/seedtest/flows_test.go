@@ -248,7 +248,7 @@ func TestFlows(t *testing.T) {
 // An operator may close the list of rooms.
 func TestRoomsOfTheOperator(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, t.TempDir(), "--no-rooms-auto-create", "--rooms-initial", "lobby,7")
+	s := startServer(t, "--no-rooms-auto-create", "--rooms-initial", "lobby,7")
 
 	t.Run("S-078 A12 a room that does not exist is refused by name", func(t *testing.T) {
 		c := dial(t, s.addr, roomPath("unknown", "1", "Juan"))

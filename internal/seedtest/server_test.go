@@ -20,6 +20,9 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"tertulia/internal/oncluster"
+	"tertulia/internal/services/servicetest"
+
 	// The binary is not a dependency that go test knows of. With this its
 	// cached results end when the server changes.
 	_ "tertulia/internal/server"
@@ -50,9 +53,10 @@ const binaryVariable = "SEEDTEST_BINARY"
 // tests.
 var (
 	scratch string
-	shared  = sync.OnceValues(func() (*server, error) {
-		return launch(filepath.Join(scratch, "shared"), freeAddr())
-	})
+	shared  struct {
+		sync.Mutex
+		*server
+	}
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -64,94 +68,111 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(scratch)
-	// Nearly all of the time is spent waiting for a server.
+	// Nearly all of the time is spent waiting for a server, which several
+	// nodes are less fit for.
+	parallel := "16"
+	if oncluster.Now() {
+		parallel = "6"
+	}
 	flag.Parse()
-	if err := flag.Set("test.parallel", "16"); err != nil {
+	if err := flag.Set("test.parallel", parallel); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	code := m.Run()
-	if err := stopNodes(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	if sharedUsed.Load() {
-		if s, err := shared(); err == nil {
-			s.kill()
-			if strings.Contains(s.log.String(), "DATA RACE") {
-				fmt.Fprintf(os.Stderr, "the shared server has a data race:\n%s", s.log)
-				return 1
-			}
+	code := servicetest.Run(m)
+	if s := shared.server; s != nil {
+		s.kill()
+		if strings.Contains(s.log(), "DATA RACE") {
+			fmt.Fprintf(os.Stderr, "the shared server has a data race:\n%s", s.log())
+			return 1
 		}
 	}
 	return code
 }
 
-var sharedUsed atomic.Bool
-
-// anyServer returns the address of the server that most tests share, or of
-// the cluster; each test has rooms of its own on it.
+// anyServer returns the address of the server that most tests share; each
+// test has rooms of its own on it.
 func anyServer(t *testing.T) string {
 	t.Helper()
-	if onCluster {
-		startNodes(t)
-		return everywhere
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.server == nil {
+		s, err := newServer(t, filepath.Join(scratch, "shared"))
+		if err != nil {
+			t.Fatalf("start the shared server: %v", err)
+		}
+		shared.server = s
 	}
-	return sharedServer(t).addr
+	if oncluster.Now() {
+		oncluster.Asked(t)
+	}
+	return shared.addr
 }
 
-func sharedServer(t *testing.T) *server {
-	t.Helper()
-	sharedUsed.Store(true)
-	s, err := shared()
-	if err != nil {
-		t.Fatalf("start the shared server: %v", err)
-	}
-	return s
-}
-
-// server is one running tertulia process.
+// server is what clients connect to: a running tertulia process, or several
+// that are nodes of a cluster.
 type server struct {
+	addr  string // of the process, or of some node; see node
+	nodes []*process
+}
+
+// process is one running tertulia process.
+type process struct {
 	addr string
-	dir  string
+	line []string // arguments
+	dir  string   // where it runs
+	env  []string
 	cmd  *exec.Cmd
 	log  *logBuffer
 	done chan struct{} // closed when the process has ended
 	err  error         // how it ended; read after done
 }
 
-// startServer runs a server of the test's own, on a directory that may hold
-// the data of an earlier one.
-func startServer(t *testing.T, dir string, args ...string) *server {
+// startServer runs a server of the test's own with these arguments of serve.
+func startServer(t *testing.T, args ...string) *server {
 	t.Helper()
-	return startServerAt(t, dir, freeAddr(), args...)
+	s, err := newServer(t, t.TempDir(), args...)
+	return s.until(t, err)
 }
 
+// startServerAt runs one process, on a directory and an address.
 func startServerAt(t *testing.T, dir, addr string, args ...string) *server {
 	t.Helper()
 	s, err := launch(dir, addr, args...)
+	return s.until(t, err)
+}
+
+// until has a server that was started, unless there is an error, end with the
+// test.
+func (s *server) until(t *testing.T, err error) *server {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		s.kill()
-		if strings.Contains(s.log.String(), "DATA RACE") {
+		if strings.Contains(s.log(), "DATA RACE") {
 			t.Error("the server has a data race")
 		}
 		if t.Failed() {
-			t.Logf("the server's log:\n%s", s.log.tail(4<<10))
+			t.Logf("the server's log:\n%s", s.logTail())
 		}
 	})
 	return s
 }
 
-// launch starts a server and waits until it is ready. With an empty addr it
+// newServer starts one process that keeps its data in dir, or a cluster.
+func newServer(t *testing.T, dir string, args ...string) (*server, error) {
+	if oncluster.Now() {
+		oncluster.Asked(t)
+		return startCluster(t, args...)
+	}
+	return launch(dir, freeAddr(), args...)
+}
+
+// launch starts one process and waits until it is ready. With an empty addr it
 // is started in dir as a developer would, with nothing said.
 func launch(dir, addr string, args ...string) (*server, error) {
-	path, err := binary()
-	if err != nil {
-		return nil, err
-	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -161,86 +182,158 @@ func launch(dir, addr string, args ...string) (*server, error) {
 	} else {
 		addr = "localhost:8000"
 	}
-	s := &server{addr: addr, dir: dir, log: new(logBuffer), done: make(chan struct{})}
-	s.cmd = exec.Command(path, append(line, args...)...)
-	s.cmd.Dir = dir
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go func() {
-		s.err = s.cmd.Wait()
-		close(s.done)
-	}()
-	if err := s.awaitReady(); err != nil {
-		s.kill()
-		return nil, fmt.Errorf("%w\n%s", err, s.log.tail(4<<10))
-	}
-	return s, nil
+	p := &process{addr: addr, line: append(line, args...), dir: dir, log: new(logBuffer)}
+	return &server{addr: addr, nodes: []*process{p}}, p.start()
 }
 
-func (s *server) awaitReady() error {
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+// start starts a process that is not there, or not any more, and waits until
+// it is ready.
+func (p *process) start() error {
+	path, err := binary()
+	if err != nil {
+		return err
+	}
+	p.cmd = exec.Command(path, p.line...)
+	p.cmd.Dir = p.dir
+	p.cmd.Env = append(os.Environ(), p.env...)
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	p.done = done
+	go func() {
+		p.err = p.cmd.Wait()
+		close(done)
+	}()
+	if err := p.awaitReady(); err != nil {
+		p.kill()
+		return fmt.Errorf("%w\n%s", err, p.log.tail(4<<10))
+	}
+	return nil
+}
+
+func (p *process) awaitReady() error {
+	for end := time.Now().Add(startLimit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		select {
-		case <-s.done:
-			return fmt.Errorf("the server ended at once: %v", s.err)
+		case <-p.done:
+			return fmt.Errorf("the server ended at once: %v", p.err)
 		default:
 		}
-		if resp, err := http.Get("http://" + s.addr + "/readyz"); err == nil {
+		if resp, err := http.Get("http://" + p.addr + "/readyz"); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return nil
 			}
 		}
 	}
-	return fmt.Errorf("the server at %s is not ready after %v", s.addr, patience)
+	return fmt.Errorf("the server at %s is not ready after %v", p.addr, startLimit)
 }
 
-// kill ends the process as a crash would, and waits for its end.
-func (s *server) kill() {
-	s.cmd.Process.Kill()
-	<-s.done
+func (p *process) kill() {
+	p.cmd.Process.Kill()
+	<-p.done
 }
 
-// terminate asks the process to end and waits; it must end with status 0.
+// each does something with all processes at the same time.
+func (s *server) each(do func(*process)) {
+	var doing sync.WaitGroup
+	for _, p := range s.nodes {
+		doing.Go(func() { do(p) })
+	}
+	doing.Wait()
+}
+
+// kill ends the server as a crash would, and waits for its end.
+func (s *server) kill() { s.each((*process).kill) }
+
+// signal has the server told something.
+func (s *server) signal(sig os.Signal) { s.each(func(p *process) { p.cmd.Process.Signal(sig) }) }
+
+// again starts a server that has ended, where it was and on what it has kept.
+func (s *server) again(t *testing.T) {
+	t.Helper()
+	s.each(func(p *process) {
+		if err := p.start(); err != nil {
+			t.Error(err)
+		}
+	})
+	if t.Failed() {
+		t.FailNow()
+	}
+}
+
+// terminate asks the server to end and waits; it must end with status 0.
 func (s *server) terminate(t *testing.T) {
 	t.Helper()
-	s.cmd.Process.Signal(syscall.SIGTERM)
+	s.signal(syscall.SIGTERM)
 	s.wantEnd(t)
 }
 
-// wantEnd waits for a process that has been asked to end, once: a second
+// wantEnd waits for a server that has been asked to end, once: a second
 // signal would end it at once.
 func (s *server) wantEnd(t *testing.T) {
 	t.Helper()
-	select {
-	case <-s.done:
-	case <-time.After(2 * patience):
-		t.Fatalf("the server is still there %v after SIGTERM", 2*patience)
-	}
-	if s.err != nil {
-		t.Fatalf("the server ended with %v after SIGTERM, want status 0", s.err)
+	for _, p := range s.nodes {
+		select {
+		case <-p.done:
+		case <-time.After(2 * patience):
+			t.Fatalf("the server is still there %v after SIGTERM", 2*patience)
+		}
+		if p.err != nil {
+			t.Fatalf("the server ended with %v after SIGTERM, want status 0", p.err)
+		}
 	}
 }
 
-// residentBytes is the memory that the process holds, from /proc.
+// log returns what the server has written, process by process.
+func (s *server) log() string {
+	var all strings.Builder
+	for _, p := range s.nodes {
+		all.WriteString(p.log.String())
+	}
+	return all.String()
+}
+
+// logTail is the end of what each process has written.
+func (s *server) logTail() string {
+	var all strings.Builder
+	for _, p := range s.nodes {
+		fmt.Fprintf(&all, "%s:\n%s", p.addr, p.log.tail(4<<10))
+	}
+	return all.String()
+}
+
+// sum adds up a figure of the processes.
+func (s *server) sum(of func(*process) int) (n int) {
+	for _, p := range s.nodes {
+		n += of(p)
+	}
+	return n
+}
+
+// residentBytes is the memory that the server holds, from /proc.
 func (s *server) residentBytes(t *testing.T) int {
 	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pages, err := strconv.Atoi(strings.Fields(string(b))[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pages * os.Getpagesize()
+	return s.sum(func(p *process) int {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages, err := strconv.Atoi(strings.Fields(string(b))[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pages * os.Getpagesize()
+	})
 }
 
-// wantGrownBy holds that the process has not come to hold so many bytes more.
+// wantGrownBy holds that the server has not come to hold so many bytes more,
+// for each process.
 func (s *server) wantGrownBy(t *testing.T, before, limit int) {
 	t.Helper()
+	limit *= len(s.nodes)
 	if underRace {
 		limit *= 8
 	}
@@ -251,14 +344,16 @@ func (s *server) wantGrownBy(t *testing.T, before, limit int) {
 	}
 }
 
-// openFiles counts the process's file descriptors.
+// openFiles counts the server's file descriptors.
 func (s *server) openFiles(t *testing.T) int {
 	t.Helper()
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
+	return s.sum(func(p *process) int {
+		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	})
 }
 
 // logBuffer keeps what a process writes.
@@ -303,13 +398,12 @@ func httpGet(t *testing.T, url string, header ...string) (*http.Response, string
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if strings.Contains(url, everywhere) {
-		url = strings.Replace(url, everywhere, node(everywhere), 1)
-	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	req.URL.Host = node(req.URL.Host)
+	req.Host = req.URL.Host
 	for i := 0; i < len(header); i += 2 {
 		if header[i] == "Host" {
 			req.Host = header[i+1]

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"tertulia/internal/oncluster"
 )
 
 // terminal is a running terminal client with a keyboard.
@@ -91,7 +93,7 @@ func TestTerminalClient(t *testing.T) {
 		room := newRoom()
 		watcher, _ := join(t, addr, room, "w", "W")
 		openTerminal(t, addr, nil, room).types("hola")
-		if onCluster { // who is here and what is said come by different ways
+		if oncluster.Now() { // who is here and what is said come by different ways
 			watcher.wantAmong("user_joined", "message")[1].field("content", "hola")
 			return
 		}
@@ -161,20 +163,20 @@ func TestTerminalClient(t *testing.T) {
 func TestTerminalReconnects(t *testing.T) {
 	t.Parallel()
 	t.Run("S-108 A19 the terminal client comes back by itself, and sends nothing twice", func(t *testing.T) {
-		dir, addr := t.TempDir(), freeAddr()
-		s := startServerAt(t, dir, addr)
-		a := alice(t, addr, "1")
+		s := startServer(t)
+		addr := s.addr
+		a := alice(t, addr, "1", "--timeout", startLimit.String())
 		a.types("antes")
 		eventually(t, patience, "the room has the first message", func() bool {
-			return len(connectedAgain(t, addr, "1").list("history")) == 1
+			return len(enteredAgain(t, addr, "1").list("history")) == 1
 		})
 		s.kill()
 		a.types("durante")
-		startServerAt(t, dir, addr)
+		s.again(t)
 		a.types("después")
 		var got []any
 		eventually(t, 2*patience, "the room has all three messages", func() bool {
-			got = connectedAgain(t, addr, "1").column("history", "content")
+			got = enteredAgain(t, addr, "1").column("history", "content")
 			return len(got) >= 3
 		})
 		if want := []any{"antes", "durante", "después"}; !slices.Equal(got, want) {
