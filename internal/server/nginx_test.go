@@ -207,11 +207,7 @@ func pollThrough(t *testing.T, s *running, addr string) {
 }
 
 func webSocketThrough(t *testing.T, s *running, addr string) {
-	nginx, err := net.ResolveTCPAddr("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := dialV1(t, nginx, "/ws/1?"+rosa, "Sec-WebSocket-Protocol: tertulia.v1")
+	p := dialV1(t, addr, "/ws/1?"+rosa, "Sec-WebSocket-Protocol: tertulia.v1")
 	defer p.close()
 	p.want(`"hello"`)
 	p.want(`"subscribed"`)

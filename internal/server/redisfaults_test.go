@@ -77,7 +77,7 @@ func startPair(t *testing.T, urls ...string) *pair {
 // visit has Bo come to a room at a node.
 func (p *pair) visit(node int, room string) peerV1 {
 	p.t.Helper()
-	bo := dialV1(p.t, p.nodes[node].Addr(), "/ws?user_id=2&username=Bo", "Sec-WebSocket-Protocol: tertulia.v1")
+	bo := dialV1(p.t, p.nodes[node].addr(), "/ws?user_id=2&username=Bo", "Sec-WebSocket-Protocol: tertulia.v1")
 	bo.send(`{"type":"subscribe","rooms":[{"room":"` + room + `"}]}`)
 	return bo
 }

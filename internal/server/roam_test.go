@@ -99,7 +99,7 @@ func (r *roamer) wantCursor(way, cursor string) {
 
 // byWebSocket takes n events and breaks off.
 func (r *roamer) byWebSocket(n int) {
-	p := dialV1(r.t, r.to.Addr(), "/ws?"+rosa, "Sec-WebSocket-Protocol: tertulia.v1")
+	p := dialV1(r.t, r.to.addr(), "/ws?"+rosa, "Sec-WebSocket-Protocol: tertulia.v1")
 	defer p.close()
 	var wanted []string
 	for _, room := range r.rooms {
@@ -195,7 +195,7 @@ func (r *roamer) byREST(n int) {
 // do sends a request; the caller closes the body.
 func (r *running) do(ctx context.Context, method, target, body string, header ...string) *http.Response {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+r.Addr().String()+target, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+r.addr()+target, strings.NewReader(body))
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 func TestStreamGoesOnAfterRestart(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, configFor(dir))
-	resp := getFrom(t, t.Context(), s.Addr().String(), "/api/v1/stream?"+rosa+"&room=1")
+	resp := getFrom(t, t.Context(), s.addr(), "/api/v1/stream?"+rosa+"&room=1")
 	in := bufio.NewReader(resp.Body)
 	wantLine(t, in, "id: ")
 	s.say("uno")
@@ -27,7 +27,7 @@ func TestStreamGoesOnAfterRestart(t *testing.T) {
 	s = start(t, configFor(dir))
 	defer s.stop()
 	s.say("tres")
-	resp = getFrom(t, t.Context(), s.Addr().String(), "/api/v1/stream?"+rosa+"&room=1", "Last-Event-ID", id)
+	resp = getFrom(t, t.Context(), s.addr(), "/api/v1/stream?"+rosa+"&room=1", "Last-Event-ID", id)
 	defer resp.Body.Close()
 	in = bufio.NewReader(resp.Body)
 	wantLine(t, in, `"resumed":true`)
@@ -44,7 +44,7 @@ func TestStreamsOverHTTP2(t *testing.T) {
 	client := &http.Client{Transport: transport}
 	var streams []*bufio.Reader
 	for range 10 { // more than a browser opens by HTTP/1.1
-		resp, err := client.Get("https://" + s.Addr().String() + "/api/v1/stream?" + rosa + "&room=1")
+		resp, err := client.Get("https://" + s.addr() + "/api/v1/stream?" + rosa + "&room=1")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,9 +34,9 @@ func TestTokenMode(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	nobody := dialV1(t, s.Addr(), "/ws/1?user_id=7&username=Ana")
+	nobody := dialV1(t, s.addr(), "/ws/1?user_id=7&username=Ana")
 	nobody.want(`"code":"unauthenticated"`)
-	ana := dialV1(t, s.Addr(), "/ws", "Authorization: Bearer "+token, "Sec-WebSocket-Protocol: tertulia.v1")
+	ana := dialV1(t, s.addr(), "/ws", "Authorization: Bearer "+token, "Sec-WebSocket-Protocol: tertulia.v1")
 	ana.want(`"user":{"id":"7","name":"Ana"}`)
 	if err := s.rooms.Revoke(t.Context(), chat.Principal{Service: true}, "7"); err != nil {
 		t.Fatal(err)
@@ -55,9 +55,9 @@ type peerV1 struct {
 	in *websocket.Reader
 }
 
-func dialV1(t *testing.T, addr net.Addr, target string, header ...string) peerV1 {
+func dialV1(t *testing.T, addr, target string, header ...string) peerV1 {
 	t.Helper()
-	nc, err := net.Dial("tcp", addr.String())
+	nc, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
