@@ -17,6 +17,7 @@ import (
 	"tertulia/chat"
 	"tertulia/client"
 	"tertulia/internal/config"
+	"tertulia/internal/oncluster"
 	"tertulia/internal/server"
 )
 
@@ -29,24 +30,30 @@ var (
 )
 
 // node is a server of this process that can be stopped and started on the same
-// store and address.
+// store and address; in a cluster several on one store, and clients come to
+// one after the other.
 type node struct {
 	t    testing.TB
-	cfg  config.Config
+	cfgs []config.Config
+	turn oncluster.Turn
 	stop func()
 }
 
 func newNode(t testing.TB, change ...func(*config.Config)) *node {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &node{t: t, cfg: config.Default()}
-	n.cfg.Listen, n.cfg.DataDir = l.Addr().String(), filepath.Join(t.TempDir(), "data")
-	l.Close()
+	cfg := config.Default()
 	for _, f := range change {
-		f(&n.cfg)
+		f(&cfg)
+	}
+	n := &node{t: t, cfgs: configsOf(t, cfg)}
+	for i := range n.cfgs {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.cfgs[i].Listen, n.cfgs[i].DataDir = l.Addr().String(), filepath.Join(t.TempDir(), "data")
+		n.turn.Addrs = append(n.turn.Addrs, n.cfgs[i].Listen)
+		l.Close()
 	}
 	n.start()
 	t.Cleanup(func() { n.stop() })
@@ -55,22 +62,28 @@ func newNode(t testing.TB, change ...func(*config.Config)) *node {
 
 func (n *node) start() {
 	n.t.Helper()
-	srv, err := server.New(context.Background(), n.cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		n.t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Run(ctx) }()
+	ended := make(chan error, len(n.cfgs))
+	for _, cfg := range n.cfgs {
+		srv, err := server.New(context.Background(), cfg, slog.New(slog.DiscardHandler))
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		go func() { ended <- srv.Run(ctx) }()
+	}
 	n.stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-ended; err != nil {
-			n.t.Errorf("the server ended with %v", err)
+		for range n.cfgs {
+			if err := <-ended; err != nil {
+				n.t.Errorf("the server ended with %v", err)
+			}
 		}
 	})
 }
 
-func (n *node) url() string { return "ws://" + n.cfg.Listen }
+func (n *node) addr() string { return n.turn.Next() }
+
+func (n *node) url() string { return "ws://" + n.addr() }
 
 // dial connects a user, with short waits between attempts.
 func dial(t testing.TB, url string, u chat.User, opts ...client.Option) *client.Client {
@@ -214,6 +227,11 @@ func TestConversation(t *testing.T) {
 	}
 	atJuan := enter(j)
 	atJuan.want("caught up at 0")
+	if oncluster.Now() { // else Juan comes in after Bob, where Bob is
+		for _, addr := range n.turn.Addrs {
+			oncluster.Known(t, addr, n.turn.Addrs, "1")
+		}
+	}
 	atBob := enter(b)
 	atBob.want("caught up at 0")
 	atJuan.want("joined [{2 Bob}] left []")
@@ -474,7 +492,7 @@ func TestProcessRestarts(t *testing.T) {
 // proxy passes bytes between clients and a server, and cuts connections.
 type proxy struct {
 	t      testing.TB
-	to     string
+	to     func() string
 	listen net.Listener
 	// budget says after how many bytes of the client, and of the server, the
 	// connection with a number is cut; negative is never.
@@ -482,7 +500,7 @@ type proxy struct {
 	joined sync.WaitGroup
 }
 
-func newProxy(t testing.TB, to string, budget func(int) (up, down int64)) *proxy {
+func newProxy(t testing.TB, to func() string, budget func(int) (up, down int64)) *proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -505,7 +523,7 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		far, err := net.Dial("tcp", p.to)
+		far, err := net.Dial("tcp", p.to())
 		if err != nil {
 			near.Close()
 			continue
@@ -535,7 +553,7 @@ func (p *proxy) pass(from, to net.Conn, budget int64) {
 func TestCutAnywhere(t *testing.T) {
 	n := newNode(t)
 	const step = 29
-	p := newProxy(t, n.cfg.Listen, func(number int) (up, down int64) {
+	p := newProxy(t, n.addr, func(number int) (up, down int64) {
 		switch bytes := int64(number/2) * step; {
 		case number%2 == 0:
 			return bytes, -1
