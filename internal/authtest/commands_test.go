@@ -15,17 +15,19 @@ import (
 	"testing"
 	"time"
 
+	"tertulia/chat"
 	"tertulia/internal/websocket"
 )
 
 // socket is a WebSocket in the hands of a test.
 type socket struct {
 	net.Conn
-	in *websocket.Reader
+	in   *websocket.Reader
+	busy bool // the store could not be reached in time
 }
 
 func dial(n *node, path string, header http.Header) (*socket, error) {
-	nc, err := net.Dial("tcp", n.addr)
+	nc, err := net.Dial("tcp", n.addr())
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +45,7 @@ func dial(n *node, path string, header http.Header) (*socket, error) {
 		return nil, fmt.Errorf("handshake: %v, %w", resp, err)
 	}
 	early, _ := br.Peek(br.Buffered())
-	return &socket{nc, websocket.NewReader(nc, early, websocket.Client, websocket.Limits{MaxMessageBytes: -1, Idle: patience})}, nil
+	return &socket{Conn: nc, in: websocket.NewReader(nc, early, websocket.Client, websocket.Limits{MaxMessageBytes: -1, Idle: patience})}, nil
 }
 
 func (s *socket) send(frame string) {
@@ -68,7 +70,9 @@ func (s *socket) next() (frame, error) {
 		f.closed = int(m.Code)
 		return f, nil
 	}
-	return f, json.Unmarshal(m.Payload, &f)
+	err = json.Unmarshal(m.Payload, &f)
+	s.busy = s.busy || f.Code == string(chat.StoreUnavailable)
+	return f, err
 }
 
 // outcome reads up to the answer to the command c, or the end: the code of the
@@ -143,22 +147,27 @@ func TestSeedCommands(t *testing.T) {
 }
 
 func tryCommands(t *testing.T, table map[string]row, connect func(*node, *cell) (*socket, error)) {
-	dir := t.TempDir()
-	cells := cellsOf(table, 0)
+	dir := place(t)
+	cells := some(cellsOf(table, 0))
 	build(t, dir, cells)
 	n := start(t, dir)
 	unknown := newSameness()
 	each(cells, func(c *cell) {
-		s, err := connect(n, c)
-		if err != nil {
-			t.Errorf("%s: %v", c, err)
-			return
-		}
-		defer s.Close()
 		body := strings.ReplaceAll(c.fill(table[c.row].body, "", asIs), "TOKEN", tokenOf(t, c.user(c.subject()), time.Minute, time.Hour))
-		s.send(body)
-		s.send(`{"type":"ping","id":"end"}`)
-		code, text, closed, err := s.outcome()
+		var code, text string
+		var closed int
+		var err error
+		whileBusy(func() bool {
+			var s *socket
+			if s, err = connect(n, c); err != nil {
+				return false
+			}
+			defer s.Close()
+			s.send(body)
+			s.send(`{"type":"ping","id":"end"}`)
+			code, text, closed, err = s.outcome()
+			return s.busy
+		})
 		want := answers[c.want]
 		if err != nil || code != string(want.code) || closed != 0 && closed != want.close {
 			t.Errorf("%s: %q %s, close %d, %v, want %q, close %d at most", c, code, text, closed, err, want.code, want.close)

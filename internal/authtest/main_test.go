@@ -14,12 +14,20 @@ import (
 	"tertulia/internal/auth"
 	"tertulia/internal/config"
 	"tertulia/internal/limit"
+	"tertulia/internal/oncluster"
 	"tertulia/internal/server"
+	"tertulia/internal/services/servicetest"
 )
+
+// beside has PostgreSQL and Redis, which end before it is looked what is left
+// over.
+type beside struct{ *testing.M }
+
+func (s beside) Run() int { return servicetest.Run(s.M) }
 
 // net/http leaves a refused request's connection open for half a second.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+	goleak.VerifyTestMain(beside{m}, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
 }
 
 // patience bounds what a test waits for on real sockets; only a failing test
@@ -38,14 +46,17 @@ const (
 	partnerPrefix = "partner:"
 )
 
-// node is a server that serves.
+// node is a server that serves, or several on one store, who are asked one
+// after the other.
 type node struct {
-	addr   string
+	turn   oncluster.Turn
 	client *http.Client
 	stop   func() // may be called again
 }
 
-// start runs a server in token mode on a folder, without limits on how often
+func (n *node) addr() string { return n.turn.Next() }
+
+// start runs a server in token mode on a place, without limits on how often
 // something may be done.
 func start(t *testing.T, dir string) *node {
 	t.Helper()
@@ -59,14 +70,24 @@ func start(t *testing.T, dir string) *node {
 	l := &cfg.Limits
 	l.Handshakes, l.Commands, l.Posts, l.RoomPosts, l.RoomsMade, l.Requests, l.AnonymousRequests = none, none, none, none, none, none, none
 	l.ConnectionsPerUser, l.ConnectionsPerAddress = 0, 0
-	s, err := server.New(t.Context(), cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
+	count := 1
+	if oncluster.Now() {
+		oncluster.Asked(t)
+		count = 3
+		cfg.DataDir, cfg.Database.URL = t.TempDir(), config.Secret(dir)
+		cfg.Redis.URLs, cfg.Redis.Prefix = []config.Secret{config.Secret("redis://" + servicetest.Redis(t).Addr)}, servicetest.Prefix()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	n := &node{addr: s.Addr().String(), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: workers}, Timeout: patience}}
+	ended := make(chan error, count)
+	n := &node{client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: workers}, Timeout: patience}}
+	for range count {
+		s, err := server.New(t.Context(), cfg, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { ended <- s.Run(ctx) }()
+		n.turn.Addrs = append(n.turn.Addrs, s.Addr().String())
+	}
 	stopped := false
 	n.stop = func() {
 		if stopped {
@@ -75,8 +96,10 @@ func start(t *testing.T, dir string) *node {
 		stopped = true
 		n.client.CloseIdleConnections()
 		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run = %v", err)
+		for range count {
+			if err := <-ended; err != nil {
+				t.Errorf("Run = %v", err)
+			}
 		}
 	}
 	t.Cleanup(n.stop)

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // requestID is that of all requests, so that answers can be compared.
@@ -23,17 +22,15 @@ type answered struct {
 	body   string
 }
 
-// ask sends a request; the answer has no status if there was none. A server
-// that is too busy to look at its store in time says so before it does
-// anything, and is asked again. It may be called from any goroutine.
-func (n *node) ask(t *testing.T, method, path, body string, header http.Header) answered {
+// ask sends a request, again while the server is busy; the answer has no status
+// if there was none. It may be called from any goroutine.
+func (n *node) ask(t *testing.T, method, path, body string, header http.Header) (a answered) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
-		a := n.askOnce(t, method, path, body, header)
-		if a.status != http.StatusServiceUnavailable || time.Now().After(end) {
-			return a
-		}
-	}
+	whileBusy(func() bool {
+		a = n.askOnce(t, method, path, body, header)
+		return a.status == http.StatusServiceUnavailable
+	})
+	return a
 }
 
 func (n *node) askOnce(t *testing.T, method, path, body string, header http.Header) answered {
@@ -42,7 +39,7 @@ func (n *node) askOnce(t *testing.T, method, path, body string, header http.Head
 	if body != "" {
 		in = strings.NewReader(body)
 	}
-	r, err := http.NewRequest(method, "http://"+n.addr+path, in)
+	r, err := http.NewRequest(method, "http://"+n.addr()+path, in)
 	if err != nil {
 		t.Error(err)
 		return answered{}
@@ -131,8 +128,8 @@ func each(cells []*cell, check func(*cell)) {
 
 // Every route, asked by everybody, about every kind of room.
 func TestRoutes(t *testing.T) {
-	dir := t.TempDir()
-	cells := cellsOf(routes, 0)
+	dir := place(t)
+	cells := some(cellsOf(routes, 0))
 	build(t, dir, cells)
 	n := start(t, dir)
 	served := routesOf(t, n)
@@ -221,7 +218,7 @@ func (s *sameness) hold(t *testing.T, c *cell, text string) {
 
 // The other endpoints, asked by everybody.
 func TestEndpoints(t *testing.T) {
-	dir := t.TempDir()
+	dir := place(t)
 	cells := cellsOf(endpoints, 0)
 	build(t, dir, cells)
 	n := start(t, dir)

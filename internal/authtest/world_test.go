@@ -3,6 +3,7 @@ package authtest
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"reflect"
 	"slices"
@@ -12,7 +13,10 @@ import (
 
 	"tertulia/chat"
 	"tertulia/internal/auth"
+	"tertulia/internal/oncluster"
+	"tertulia/internal/services/servicetest"
 	"tertulia/internal/store"
+	"tertulia/internal/store/postgres"
 	"tertulia/internal/store/sqlite"
 )
 
@@ -105,9 +109,25 @@ func stateOf(t *testing.T, st store.Store, id chat.RoomID) state {
 	return state{r, members}
 }
 
+// place returns where a store of the test's own is: a folder, or the URL of a
+// database for a cluster.
+func place(t *testing.T) string {
+	t.Helper()
+	if oncluster.Now() {
+		return servicetest.Database(t)
+	}
+	return t.TempDir()
+}
+
 func open(t *testing.T, dir string) store.Store {
 	t.Helper()
-	st, err := sqlite.Open(t.Context(), sqlite.Config{Dir: dir})
+	var st store.Store
+	var err error
+	if oncluster.Now() {
+		st, err = postgres.Open(t.Context(), postgres.Config{URL: dir, Logger: slog.New(slog.DiscardHandler)})
+	} else {
+		st, err = sqlite.Open(t.Context(), sqlite.Config{Dir: dir})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,6 +253,32 @@ func cellsOf(table map[string]row, n int) []*cell {
 		}
 	}
 	return cells
+}
+
+// share is the part of all cells that is tried on a cluster, where each takes
+// several times as long: one in so many, which divides neither the principals
+// of a kind nor those of a row, so that each comes with each.
+const share = 11
+
+// some returns all cells, and on a cluster some of them.
+func some(cells []*cell) []*cell {
+	if !oncluster.Now() {
+		return cells
+	}
+	var tried []*cell
+	for i := 0; i < len(cells); i += share {
+		tried = append(tried, cells[i])
+	}
+	return tried
+}
+
+// whileBusy tries, and tries again what the store of a busy machine has not
+// answered in time, as the refusal says one should. What goes on being refused
+// is taken as it is.
+func whileBusy(try func() bool) {
+	for end := time.Now().Add(patience); try() && time.Now().Before(end); {
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 func sortedKeys(table map[string]row) []string {
