@@ -168,16 +168,16 @@ func TestSuiteFindsFaults(t *testing.T) {
 		}, []string{"SubscriptionCloseEndsCalls", "SubscriptionCloseLeavesOthers"}},
 		{"does not wait in a subscription's Close", func() broken {
 			return broken{subscribe: func(b *local.Bus, ctx context.Context, topic bus.Topic, h bus.Handler) (bus.Subscription, error) {
-				closed := make(chan struct{})
-				_, err := b.Subscribe(ctx, topic, func(events []chat.Event) {
-					select {
-					case <-closed:
-					default:
-						runtime.Gosched()
-						h(events)
-					}
-				})
-				return closer(func() { close(closed) }), err
+				sub, err := b.Subscribe(ctx, topic, h)
+				return closer(func() { // as if a call were under way each time
+					sub.Close()
+					go func() {
+						for range 5 {
+							runtime.Gosched()
+						}
+						h([]chat.Event{event("tertulia", 1)})
+					}()
+				}), err
 			}}
 		}, []string{"SubscriptionCloseEndsCalls"}},
 		{"closes a subscription and all", func() broken {
