@@ -34,6 +34,10 @@ build:
 # time (-p 1), because two at once on two cores make each other late.
 LOADED := $(addprefix internal/,crashtest gateway hub inbox seedtest server)
 
+# Packages whose tests take longest. They begin first, so that they do not end
+# alone.
+LONG := $(addprefix tertulia/,internal/store/postgres internal/store/sqlite cmd/tertulia client internal/authtest)
+
 # The race detector comes with a check of every pointer that is made of a number
 # (-d=checkptr). SQLite, which is C made into Go, does little else: its part
 # of the tests costs twice the time with it. The detector itself looks at it
@@ -50,7 +54,7 @@ cluster: build
 # once more without it.
 test: test-packages
 	@$(GO) run ./internal/house/summary \
-		$(RACE) -p 3 $(filter-out $(addprefix tertulia/,$(LOADED)),$(shell $(GO) list ./...)) -- \
+		$(RACE) -p 3 $(LONG) $(filter-out $(LONG) $(addprefix tertulia/,$(LOADED)),$(shell $(GO) list ./...)) -- \
 		$(RACE) -p 1 $(addprefix ./,$(LOADED)) -- \
 		./internal/websocket ./internal/bus/local
 
