@@ -105,7 +105,7 @@ func TestDrainAnswersFirst(t *testing.T) {
 		c.send(`{"type":"message","content":"too late"}`)
 		synctest.Wait()
 		close(gate)
-		answered, delivered, late := 0, 0, 0
+		answered, late := 0, 0 // what is not delivered any more, the cursor brings
 		for {
 			m, err := c.in.Next()
 			if err != nil {
@@ -120,14 +120,12 @@ func TestDrainAnswersFirst(t *testing.T) {
 			switch f := parse(t, m); {
 			case f.Type == "message_sent":
 				answered++
-			case f.Type == "message":
-				delivered++
 			case f.Code == string(chat.ShuttingDown):
 				late++
 			}
 		}
-		if answered != posts || delivered != posts || late != 1 {
-			t.Errorf("%d posts answered, %d delivered and %d refused, want %d, %d and 1", answered, delivered, late, posts, posts)
+		if answered != posts || late != 1 {
+			t.Errorf("%d posts answered and %d refused, want %d and 1", answered, late, posts)
 		}
 		c.Close()
 		if err := <-drained; err != nil {
