@@ -32,11 +32,11 @@ build:
 
 # Packages whose tests load a server, and measure it. They are tested one at a
 # time (-p 1), because two at once on two cores make each other late.
-LOADED := $(addprefix internal/,crashtest gateway hub inbox seedtest server)
+LOADED := $(addprefix internal/,crashtest gateway hub inbox seedtest)
 
 # Packages whose tests take longest. They begin first, so that they do not end
 # alone.
-LONG := $(addprefix tertulia/,internal/store/postgres internal/store/sqlite cmd/tertulia client internal/authtest)
+LONG := $(addprefix tertulia/,internal/store/postgres internal/store/sqlite internal/server cmd/tertulia client internal/authtest)
 
 # The race detector comes with a check of every pointer that is made of a number
 # (-d=checkptr). SQLite, which is C made into Go, does little else: its part
