@@ -171,8 +171,12 @@ func (r *peerRoom) ack(from *peerConn) {
 
 func (r *peerRoom) deliver(seq int) {
 	for _, c := range r.conns {
-		c.event(`{"type":"message","room":"%s","seq":%d,"data":{"id":%d,"content":"x"}}`, r.name, seq, seq)
+		r.deliverTo(c, seq)
 	}
+}
+
+func (r *peerRoom) deliverTo(c *peerConn, seq int) {
+	c.event(`{"type":"message","room":"%s","seq":%d,"data":{"id":%d,"content":"x"}}`, r.name, seq, seq)
 }
 
 // event writes one event. A client that has gone does not matter here.
