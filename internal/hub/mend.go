@@ -57,11 +57,15 @@ func (f *Feed) readTail(before uint64, mended chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.mending = nil
-	if err != nil || len(page.Events) == 0 || page.Room.Epoch != f.epoch {
+	if err != nil || page.Room.Epoch != f.epoch || f.tail.first() != before { // the tail has moved on
 		return
 	}
-	// Another change may have come meanwhile, or the tail may have moved on.
-	if first := page.Events[0].Seq; f.tail.first() == before && !f.changes.touch(first, before-1, changes) {
+	if len(page.Events) == 0 { // retention has taken them
+		f.cut = false
+		return
+	}
+	// Another change may have come meanwhile.
+	if first := page.Events[0].Seq; !f.changes.touch(first, before-1, changes) {
 		f.tail.prepend(f.encode(page.Events), f.hub.cfg.TailBytes)
 		f.cut = false
 	}

@@ -10,6 +10,7 @@ import (
 
 	"tertulia/chat"
 	"tertulia/internal/bus/local"
+	"tertulia/internal/store"
 )
 
 // newCountedLedger is a world whose room 1 is a ledger of n messages, the reads
@@ -22,6 +23,16 @@ func newCountedLedger(t *testing.T, n int) (*world, *ledger, *counted) {
 		w.say(l, "text")
 	}
 	return w, l, log
+}
+
+// newEdited is such a world of a hundred messages with a reader, after an edit
+// of the one at 95. The caller detaches the reader.
+func newEdited(t *testing.T) (w *world, l *ledger, log *counted, warm *reader) {
+	w, l, log = newCountedLedger(t, 100)
+	warm = w.readerOf("w", -1, &v1Dialect)
+	w.join(warm, "1", AttachOptions{})
+	w.tell(l, chat.Event{Kind: chat.KindMessageEdited, Target: 95})
+	return w, l, log, warm
 }
 
 // begin attaches a reader, has it delivered to, and detaches it. It returns what
@@ -86,11 +97,8 @@ func TestThePastIsReadOnceAfterAChange(t *testing.T) {
 // Readers who come at the same time wait for the same read.
 func TestReadersShareTheReadAfterAChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, l, log := newCountedLedger(t, 100)
+		w, l, log, warm := newEdited(t)
 		defer w.close()
-		warm := w.readerOf("w", -1, &v1Dialect)
-		w.join(warm, "1", AttachOptions{})
-		w.tell(l, chat.Event{Kind: chat.KindMessageEdited, Target: 95})
 		l.slow = func() { time.Sleep(time.Second) }
 		reads := log.before.Load()
 		var readers sync.WaitGroup
@@ -116,11 +124,8 @@ func TestReadersShareTheReadAfterAChange(t *testing.T) {
 // read before it.
 func TestAChangeWhileThePastIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, l, _ := newCountedLedger(t, 100)
+		w, l, _, warm := newEdited(t)
 		defer w.close()
-		warm := w.readerOf("w", -1, &v1Dialect)
-		w.join(warm, "1", AttachOptions{})
-		w.tell(l, chat.Event{Kind: chat.KindMessageEdited, Target: 95})
 		l.slow = func() { time.Sleep(time.Second) }
 		first := make(chan string, 1)
 		go func() { first <- w.begin(&v1Dialect, AttachOptions{Recent: 20, RecentBytes: 1 << 20}) }()
@@ -137,15 +142,11 @@ func TestAChangeWhileThePastIsRead(t *testing.T) {
 	})
 }
 
-// A log that cannot be read again is read by each reader for itself, until it
-// can.
-func TestThePastThatCannotBeRead(t *testing.T) {
+// A reader who does not wait for the past gets what the tail still has.
+func TestReaderThatDoesNotWaitForThePast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, l, _ := newCountedLedger(t, 100)
+		w, l, _, warm := newEdited(t)
 		defer w.close()
-		warm := w.readerOf("w", -1, &v1Dialect)
-		w.join(warm, "1", AttachOptions{})
-		w.tell(l, chat.Event{Kind: chat.KindMessageEdited, Target: 95})
 		l.slow = func() { time.Sleep(2 * openTimeout) }
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -156,6 +157,33 @@ func TestThePastThatCannotBeRead(t *testing.T) {
 		}
 		if err == nil {
 			sub.Detach()
+		}
+		warm.sub.Detach()
+	})
+}
+
+// bare is a log from which retention has taken what stood before any seq that is
+// asked for.
+type bare struct{ store.Reader }
+
+func (b bare) Before(ctx context.Context, id chat.RoomID, before uint64, limit store.Limit) (store.Page, error) {
+	page, err := b.Reader.Before(ctx, id, before, limit)
+	page.Events = nil
+	return page, err
+}
+
+// A past that is not kept any more is looked for once.
+func TestThePastThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _, log, warm := newEdited(t)
+		defer w.close()
+		log.Reader = bare{log.Reader}
+		reads := log.before.Load()
+		for range 3 {
+			w.begin(&v1Dialect, AttachOptions{Recent: 20, RecentBytes: 1 << 20})
+		}
+		if n := log.before.Load() - reads; n != 1+3 {
+			t.Errorf("the log was read %d times, want once for all and once by each reader, who needs more than the tail has", n)
 		}
 		warm.sub.Detach()
 	})
