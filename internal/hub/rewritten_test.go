@@ -154,6 +154,19 @@ func TestRewrittenLogEndsItsReaders(t *testing.T) {
 	}
 }
 
+// newReadLedger is a world with a ledger of three events, which a reader has.
+// The caller detaches the reader.
+func newReadLedger(t *testing.T) (w *world, log *ledger, r *reader) {
+	w, log = newLedger(t, local.New(), nil)
+	r = w.reader("r", -1)
+	w.join(r, "1", AttachOptions{})
+	for range 3 {
+		w.say(log, "text")
+	}
+	settle()
+	return w, log, r
+}
+
 // A failover that lost the newest events, and as many new ones since: the log is
 // as long as before. The next look at the store finds out, in doubt or not, and
 // the cursors of those who have read what is gone are not continued.
@@ -168,14 +181,8 @@ func TestRewrittenLogOfEqualLength(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w, log := newLedger(t, local.New(), nil)
+				w, log, r := newReadLedger(t)
 				defer w.close()
-				r := w.reader("r", -1)
-				w.join(r, "1", AttachOptions{})
-				for range 3 {
-					w.say(log, "text")
-				}
-				settle()
 				log.rewrite(3)
 				c.look(r.sub.feed)
 				r.wantBye(t, Rewritten)
@@ -197,14 +204,8 @@ func TestNothingFollowsADisputedEvent(t *testing.T) {
 	for _, rewritten := range []bool{true, false} {
 		t.Run(fmt.Sprint("rewritten ", rewritten), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w, log := newLedger(t, local.New(), nil)
+				w, log, r := newReadLedger(t)
 				defer w.close()
-				r := w.reader("r", -1)
-				w.join(r, "1", AttachOptions{})
-				for range 3 {
-					w.say(log, "text")
-				}
-				settle()
 				other := chat.Event{Room: "1", Epoch: ledgerEpoch, Seq: 3, Tag: 99, Kind: chat.KindMessage, Body: []byte("other")}
 				if rewritten {
 					log.mu.Lock()
