@@ -287,15 +287,21 @@ func (p *proxy) pass(hold *atomic.Bool) {
 	}
 }
 
+// openThrough opens two buses on a Redis of their own, a through a proxy.
+func openThrough(t *testing.T) (p *proxy, a, b *Bus) {
+	t.Helper()
+	r, cfg := private(t)
+	p = startProxy(t, r.Addr)
+	through := redis.Config{URLs: []string{"redis://" + p.Addr().String()}}
+	cfg.Prefix, through.Prefix = "tertulia:", "tertulia:"
+	return p, open(t, through), open(t, cfg)
+}
+
 // A node is cut off from Redis in one direction or in both, without a
 // connection that ends (reliability F5). While that lasts it looks at the store,
 // and so do the others if they do not hear it; then all is as before.
 func TestPartitions(t *testing.T) {
-	r, cfg := private(t)
-	p := startProxy(t, r.Addr)
-	through := redis.Config{URLs: []string{"redis://" + p.Addr().String()}}
-	cfg.Prefix, through.Prefix = "tertulia:", "tertulia:"
-	a, b := open(t, through), open(t, cfg)
+	p, a, b := openThrough(t)
 	atA, atB := listen(t, a, room), listen(t, b, room)
 	id := int64(0)
 	for _, c := range []struct {
@@ -352,11 +358,7 @@ func TestSlowSubscriberIsCut(t *testing.T) {
 // Numbers and heartbeats find a last message that was lost (G6), and a node
 // whose messages are all lost is found by its silence, by itself and by others.
 func TestLostPublishesAreTold(t *testing.T) {
-	r, cfg := private(t)
-	p := startProxy(t, r.Addr)
-	through := redis.Config{URLs: []string{"redis://" + p.Addr().String()}}
-	cfg.Prefix, through.Prefix = "tertulia:", "tertulia:"
-	a, b := open(t, through), open(t, cfg)
+	p, a, b := openThrough(t)
 	atA, atB := listen(t, a, room), listen(t, b, room)
 	atB.want(t, a, 1)
 	quiet(t, a, atA)
