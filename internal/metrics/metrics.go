@@ -61,6 +61,8 @@ type StoreTimes struct {
 	// Append is for each transaction or statement that writes, Read for each
 	// read.
 	Append, Read *count.Histogram
+	// Reads are the reads by what was read.
+	Reads *count.Set
 }
 
 // Metrics are a node's metrics. Its methods may be called from any goroutine.
@@ -106,6 +108,8 @@ func nodeFamilies(s Sources) []prometheus.Collector {
 		gauge("redis_up", "Whether Redis answers: 1 or 0; 1 without redis.urls, for then nothing is missing.", oneIf(s.RedisUp)),
 		newHistogram("db_query_duration_seconds", "How long the database took for one transaction or read.", "op",
 			buckets{"append", one(s.Store.Append)}, buckets{"read", one(s.Store.Read)}),
+		newCounters("db_reads_total", "Reads by what was read: history (a part of a log), room (the state of rooms), member (standings), account; of others tells db_query_duration_seconds alone.",
+			"of", s.Store.Reads.All),
 	}
 }
 

@@ -40,7 +40,7 @@ func openStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (stora
 		if err != nil {
 			return storage{}, err
 		}
-		times := metrics.StoreTimes{Backend: "sqlite", Append: st.Counts().Append, Read: st.Counts().Read}
+		times := metrics.StoreTimes{Backend: "sqlite", Append: st.Counts().Append, Read: st.Counts().Read, Reads: st.Counts().Reads}
 		return storage{Store: st, times: times, tickets: auth.NewTicketMemory()}, nil
 	}
 	st, err := postgres.Open(ctx, postgres.Config{
@@ -54,7 +54,7 @@ func openStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (stora
 	if err != nil {
 		return storage{}, err
 	}
-	times := metrics.StoreTimes{Backend: "postgres", Append: st.Counts().Append, Read: st.Counts().Read}
+	times := metrics.StoreTimes{Backend: "postgres", Append: st.Counts().Append, Read: st.Counts().Read, Reads: st.Counts().Reads}
 	return storage{Store: st, times: times, tickets: st, secret: st.Secret()}, nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 // Member returns a room and a user's standing in it; see [store.Members].
 func (s *Store) Member(ctx context.Context, id chat.RoomID, user chat.UserID) (chat.Room, chat.Member, error) {
+	s.counts.Reads.Of(readMember).Inc()
 	room, member := s.noRoom(id), chat.Member{Room: id, User: chat.User{ID: user}}
 	var (
 		r roomRow
@@ -27,6 +28,7 @@ func (s *Store) Member(ctx context.Context, id chat.RoomID, user chat.UserID) (c
 
 // Members returns those who are in a room.
 func (s *Store) Members(ctx context.Context, id chat.RoomID, states []chat.State, after chat.UserID, limit int) (members []chat.Member, err error) {
+	s.counts.Reads.Of(readMember).Inc()
 	words := make([]string, len(states))
 	for i, state := range states {
 		words[i] = state.String()
@@ -43,6 +45,7 @@ func (s *Store) Members(ctx context.Context, id chat.RoomID, states []chat.State
 
 // Standings returns the rooms of a user.
 func (s *Store) Standings(ctx context.Context, user chat.UserID, after chat.RoomID, limit int) (standings []store.Standing, err error) {
+	s.counts.Reads.Of(readMember).Inc()
 	var (
 		r roomRow
 		m memberRow

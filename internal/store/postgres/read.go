@@ -10,6 +10,7 @@ import (
 
 // Room returns a room's state; see [store.Reader].
 func (s *Store) Room(ctx context.Context, id chat.RoomID) (chat.Room, error) {
+	s.counts.Reads.Of(readRoom).Inc()
 	room := s.noRoom(id)
 	var r roomRow
 	err := s.read(ctx, "read room "+string(id), statement{s.sql.room, []any{string(id)}, r.dest(), func() (err error) {
@@ -41,6 +42,7 @@ func (s *Store) Heads(ctx context.Context, ids []chat.RoomID) (heads []store.Hea
 
 // listRooms returns the rooms that a statement finds.
 func (s *Store) listRooms(ctx context.Context, step, sql string, args ...any) (rooms []chat.Room, err error) {
+	s.counts.Reads.Of(readRoom).Inc()
 	var r roomRow
 	err = s.read(ctx, step, statement{sql, args, r.dest(), func() error {
 		room, err := r.room(s.meta.epoch)
@@ -64,6 +66,7 @@ func (s *Store) Before(ctx context.Context, id chat.RoomID, before uint64, limit
 }
 
 func (s *Store) page(ctx context.Context, sql string, id chat.RoomID, seq uint64, limit store.Limit) (store.Page, error) {
+	s.counts.Reads.Of(readHistory).Inc()
 	page := store.Page{Room: s.noRoom(id)}
 	var (
 		r    roomRow

@@ -25,6 +25,7 @@ func (s *Store) PutAccount(ctx context.Context, a chat.Account) (chat.Account, e
 
 // Account returns an account; ok is false if there is none.
 func (s *Store) Account(ctx context.Context, id chat.UserID) (a chat.Account, ok bool, err error) {
+	s.counts.Reads.Of(readAccount).Inc()
 	err = s.read(ctx, "read account "+string(id), func(r *reader) (err error) {
 		ok, err = r.stmt.account.queryRow(r.vals[:accountWidth], string(id))
 		if err != nil || !ok {
@@ -39,6 +40,7 @@ func (s *Store) Account(ctx context.Context, id chat.UserID) (a chat.Account, ok
 
 // Accounts returns accounts in the order of their ids.
 func (s *Store) Accounts(ctx context.Context, after chat.UserID, limit int) (accounts []chat.Account, err error) {
+	s.counts.Reads.Of(readAccount).Inc()
 	err = s.read(ctx, "read accounts", func(r *reader) error {
 		rows, err := r.stmt.accounts.query(string(after), rowLimit(limit))
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 
 // Member returns a room and a user's standing in it; see [store.Members].
 func (s *Store) Member(ctx context.Context, id chat.RoomID, user chat.UserID) (room chat.Room, m chat.Member, err error) {
+	s.counts.Reads.Of(readMember).Inc()
 	err = s.read(ctx, "read member "+string(user)+" of room "+string(id), func(r *reader) (err error) {
 		room, m, err = r.member(id, user)
 		return err
@@ -19,6 +20,7 @@ func (s *Store) Member(ctx context.Context, id chat.RoomID, user chat.UserID) (r
 
 // Members returns those who are in a room.
 func (s *Store) Members(ctx context.Context, id chat.RoomID, states []chat.State, after chat.UserID, limit int) (members []chat.Member, err error) {
+	s.counts.Reads.Of(readMember).Inc()
 	err = s.read(ctx, "read members of room "+string(id), func(r *reader) (err error) {
 		members, err = r.members(ctx, id, states, after, limit)
 		return err
@@ -28,6 +30,7 @@ func (s *Store) Members(ctx context.Context, id chat.RoomID, states []chat.State
 
 // Standings returns the rooms of a user.
 func (s *Store) Standings(ctx context.Context, user chat.UserID, after chat.RoomID, limit int) (standings []store.Standing, err error) {
+	s.counts.Reads.Of(readMember).Inc()
 	err = s.read(ctx, "read rooms of user "+string(user), func(r *reader) (err error) {
 		standings, err = r.standings(ctx, user, after, limit)
 		return err
