@@ -48,6 +48,25 @@ func TestDrainSendsEverybodyAway(t *testing.T) {
 	}
 }
 
+// How long clients are given: the others' pace counts, and from 2,000 clients on
+// also that they are back before they are missed.
+func TestComeBackWithin(t *testing.T) {
+	for _, c := range []struct {
+		clients int
+		want    time.Duration
+	}{
+		{1, 2 * time.Second},
+		{1000, 4 * time.Second},
+		{2000, 8 * time.Second},
+		{20_000, 8 * time.Second},
+		{50_000, 20 * time.Second},
+	} {
+		if got := comeBackWithin(c.clients); got != c.want {
+			t.Errorf("%d clients come back within %v, want %v", c.clients, got, c.want)
+		}
+	}
+}
+
 // Clients that do not answer are waited for as long as Drain may.
 func TestDrainOfSilentClients(t *testing.T) {
 	for _, c := range []struct {
