@@ -28,14 +28,14 @@ var arrows = map[string][]string{
 	"internal/bus/redis":         {"chat", "internal/bus", "internal/bus/local", "internal/count", "internal/packed", "internal/redis", "github.com/redis/rueidis"},
 	"internal/redis":             {"github.com/redis/rueidis"},
 	"internal/packed":            {"chat"},
-	"internal/cache":             {"chat", "internal/count", "internal/packed", "internal/redis", "internal/store", "github.com/redis/rueidis"},
+	"internal/cache":             {"chat", "internal/count", "internal/gather", "internal/limit", "internal/packed", "internal/redis", "internal/store", "github.com/redis/rueidis"},
 	"internal/bus/bustest":       {"chat", "internal/bus", "pgregory.net/rapid"},
 	"internal/hub/pipe":          {},
 	"internal/hub/transporttest": {"internal/hub"},
 
 	// Down by calls: gateway → session → room → store.
 	// Out by events: session → hub → bus ← room.
-	"internal/room":            {"chat", "internal/count", "internal/store", "internal/bus"},
+	"internal/room":            {"chat", "internal/count", "internal/gather", "internal/limit", "internal/store", "internal/bus"},
 	"internal/hub":             {"chat", "internal/count", "internal/store", "internal/bus"},
 	"internal/presence":        {"chat", "internal/bus"},
 	"internal/presence/redis":  {"chat", "internal/bus", "internal/count", "internal/packed", "internal/presence", jsonLibrary, "github.com/redis/rueidis"},
@@ -53,6 +53,7 @@ var arrows = map[string][]string{
 
 	// What surrounds them.
 	"internal/count":   {},
+	"internal/gather":  {"internal/limit"},
 	"internal/config":  {"chat", "internal/limit", "github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"},
 	"internal/observe": {jsonLibrary},
 	"internal/metrics": {"internal/auth", "internal/bus/redis", "internal/cache", "internal/config", "internal/count", "internal/gateway", "internal/hub", "internal/limit", "internal/observe", "internal/presence", "internal/presence/redis",
