@@ -18,8 +18,8 @@ func (s *Service) Room(ctx context.Context, by chat.Principal, id chat.RoomID) (
 // made by its first message exists for this.
 func (s *Service) Enter(ctx context.Context, by chat.Principal, id chat.RoomID) (store.Standing, error) {
 	at, err := s.allow(ctx, by, ActRead, id)
-	if err == nil && !by.Service && Can(by, ActPost, at.Room, at.Member) == nil {
-		s.writers.add(writer{id, by.User.ID})
+	if err == nil {
+		s.entered(by, at)
 	}
 	return at, err
 }

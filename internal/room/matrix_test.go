@@ -41,6 +41,7 @@ var matrix = map[string][]string{
 	"Room":        {"........F", "........F", "N....BN.F", "NN.NNNN.F", "........F", "NNNNNNNNF"},
 	"EnterAt":     {".....B..F", "FF...BF.F", "NF...BN.F", "NN.NNNN.F", "FF...BF.F", "NNNNNNNNF"},
 	"Enter":       {".....B..F", "FF...BF.F", "NF...BN.F", "NN.NNNN.F", "FF...BF.F", "NNNNNNNNF"},
+	"EnterAll":    {".....B..F", "FF...BF.F", "NF...BN.F", "NN.NNNN.F", "FF...BF.F", "NNNNNNNNF"},
 	"History":     {".....B..F", "FF...BF.F", "NF...BN.F", "NN.NNNN.F", "FF...BF.F", "NNNNNNNNF"},
 	"Message":     {".....B..F", "FF...BF.F", "NF...BN.F", "NN.NNNN.F", "FF...BF.F", "NNNNNNNNF"},
 	"Members":     {".....B..F", "FF...BF.F", "NF...BN.F", "NN.NNNN.F", "FF...BF.F", "NNNNNNNNF"},
@@ -95,10 +96,11 @@ var calls = map[string]func(*cell) error{
 	"EnterAt": func(c *cell) error {
 		return c.s.EnterAt(c.t.Context(), c.by, c.room, c.s.Log().Epoch(), 0)
 	},
-	"Enter":   func(c *cell) error { _, err := c.s.Enter(c.t.Context(), c.by, c.room); return err },
-	"History": func(c *cell) error { _, err := c.s.History(c.t.Context(), c.by, c.room, Range{Limit: 10}); return err },
-	"Message": func(c *cell) error { _, err := c.s.Message(c.t.Context(), c.by, c.room, c.message); return err },
-	"Members": func(c *cell) error { _, err := c.s.Members(c.t.Context(), c.by, c.room, nil, "", 10); return err },
+	"EnterAll": func(c *cell) error { return c.s.EnterAll(c.t.Context(), c.by, []chat.RoomID{c.room})[0].Err },
+	"Enter":    func(c *cell) error { _, err := c.s.Enter(c.t.Context(), c.by, c.room); return err },
+	"History":  func(c *cell) error { _, err := c.s.History(c.t.Context(), c.by, c.room, Range{Limit: 10}); return err },
+	"Message":  func(c *cell) error { _, err := c.s.Message(c.t.Context(), c.by, c.room, c.message); return err },
+	"Members":  func(c *cell) error { _, err := c.s.Members(c.t.Context(), c.by, c.room, nil, "", 10); return err },
 	"Member": func(c *cell) error {
 		_, err := c.s.Member(c.t.Context(), c.by, c.room, c.user("victim").ID)
 		return err

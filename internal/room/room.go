@@ -84,6 +84,7 @@ type Service struct {
 	marks      *marker
 	janitor    *janitor
 	reader     Log
+	arrivals   *arrivals
 
 	admissions admissions
 	writers    writers
@@ -121,6 +122,7 @@ func New(cfg Config) *Service {
 		admissions: newAdmissions(),
 	}
 	s.reader.s = s
+	s.arrivals = newArrivals(s)
 	s.marks = newMarker(s)
 	s.janitor = newJanitor(s, cfg.Keep, cfg.TrimEvery)
 	for _, id := range cfg.Initial {
@@ -164,6 +166,7 @@ func (s *Service) Close() error {
 	s.refuse(errShuttingDown)
 	s.halt()
 	s.deafen()
+	s.arrivals.Close()
 	s.marks.end()
 	<-s.janitor.ended
 	for _, l := range s.lanes {

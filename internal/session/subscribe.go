@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"math"
+	"slices"
 
 	"tertulia/chat"
 	"tertulia/internal/hub"
@@ -14,88 +15,159 @@ import (
 // maxReceipts bounds the marks of others that come with subscribed.
 const maxReceipts = 200
 
-// subscribeAll subscribes to the rooms of a command, one after the other. An
-// event of a room follows its subscribed, so what was answered to earlier
-// commands has to go out first.
+// followAtOnce bounds the rooms that a connection without commands subscribes to
+// before it is looked whether it takes its bytes: each may have 192 KiB of
+// history.
+const followAtOnce = 10
+
+// subscribeAll subscribes to the rooms of a command. An event of a room follows
+// its subscribed, so what was answered to earlier commands has to go out first.
 func (v *V1) subscribeAll(r *wire.Request) {
 	v.replies.settle()
-	for _, s := range r.Subscribe {
-		ctx, cancel := context.WithTimeout(v.ctx, commandTime)
-		err := v.subscribe(ctx, s, r.ID)
-		cancel()
-		if err != nil {
-			v.refuse(r, s.Room, err)
-		}
-	}
+	v.subscribe(v.ctx, r.Subscribe, r.ID, func(room chat.RoomID, err error) { v.refuse(r, room, err) })
 }
 
 // Follow subscribes to rooms on a connection that takes no commands. What a
 // client is refused it is told of, room by room. It is called once, before End.
 func (v *V1) Follow(rooms []wire.Subscription) {
-	for _, s := range rooms {
+	for some := range slices.Chunk(rooms, followAtOnce) {
 		if !v.conn.Wait() {
 			return
 		}
-		ctx, cancel := context.WithTimeout(v.ctx, commandTime)
-		err := v.subscribe(ctx, s, "")
-		cancel()
-		if err != nil {
+		v.subscribe(v.ctx, some, "", func(room chat.RoomID, err error) {
 			told := asError(err)
-			v.replies.send(func(b []byte) []byte { return wire.AppendRefusal(b, "", s.Room, "", told) })
+			v.replies.send(func(b []byte) []byte { return wire.AppendRefusal(b, "", room, "", told) })
+		})
+	}
+}
+
+// arrival is a room that is being subscribed to.
+type arrival struct {
+	want     wire.Subscription
+	sub      *hub.Sub // nil if it cannot be, or need not
+	at       hub.Attached
+	my       store.Standing
+	receipts []chat.Member
+	err      error
+}
+
+// subscribe adds rooms, in their order; refused is called for those that cannot
+// be. Nothing changes for one that the client is in. The store is asked once for
+// all of them who the client is there.
+func (v *V1) subscribe(ctx context.Context, wants []wire.Subscription, re string, refused func(chat.RoomID, error)) {
+	arrivals := make([]arrival, len(wants))
+	for i, want := range wants {
+		arrivals[i].want = want
+		v.attach(ctx, arrivals[:i+1])
+	}
+	v.standings(ctx, arrivals)
+	for i := range arrivals {
+		if err := v.arrive(ctx, &arrivals[i], re); err != nil {
+			refused(arrivals[i].want.Room, err)
 		}
 	}
 }
 
-// subscribe adds one room. Nothing changes for one that the client is in.
-func (v *V1) subscribe(ctx context.Context, want wire.Subscription, re string) error {
-	if want.Room == wire.Inbox {
-		return v.openInbox(ctx, re)
-	}
-	v.mu.Lock()
-	live, full := v.subs[want.Room] != nil, len(v.subs) >= MaxSubscriptions
-	v.mu.Unlock()
-	switch {
-	case live:
-		v.replies.send(func(b []byte) []byte { return wire.AppendOK(b, re, want.Room) })
-		return nil
-	case full:
-		return chat.Errorf(chat.TooManyRooms, "This connection has its %d subscriptions; end one of them first.", MaxSubscriptions)
-	}
-	sub, at, err := v.srv.Hub.Attach(ctx, v.conn, want.Room, hub.AttachOptions{After: want.After, Recent: want.History, RecentBytes: historyBytes})
-	if err != nil {
-		return err
-	}
-	// After Attach, so that a removal in between is not missed.
-	my, receipts, err := v.standing(ctx, want)
-	if err != nil {
-		sub.Detach()
-		return err
-	}
-	v.enter(want, sub, at, my, receipts, re)
-	return nil
+// subscribeTo is subscribe for one room.
+func (v *V1) subscribeTo(ctx context.Context, want wire.Subscription, re string) (refusal error) {
+	v.subscribe(ctx, []wire.Subscription{want}, re, func(_ chat.RoomID, err error) { refusal = err })
+	return refusal
 }
 
-// standing returns the room as the user sees it, and the marks of others if
-// they are wanted.
-func (v *V1) standing(ctx context.Context, want wire.Subscription) (my store.Standing, receipts []chat.Member, err error) {
-	my, err = v.srv.Rooms.Enter(ctx, v.by, want.Room)
-	if my.Room.Access == chat.AccessOpen {
-		my.Member.Role = max(my.Member.Role, chat.RoleMember) // as everybody is there who may enter
+// attach attaches to the last one of arrivals, unless the client is there, or
+// is about to be.
+func (v *V1) attach(ctx context.Context, arrivals []arrival) {
+	a, before := &arrivals[len(arrivals)-1], arrivals[:len(arrivals)-1]
+	if a.want.Room == wire.Inbox || v.isIn(a.want.Room) {
+		return
 	}
-	if err != nil || !want.Receipts {
-		return my, nil, err
+	coming := 0
+	for i := range before {
+		if before[i].sub == nil {
+			continue
+		}
+		if coming++; before[i].want.Room == a.want.Room {
+			return
+		}
 	}
-	marks, err := v.srv.Rooms.Marks(ctx, v.by, want.Room, "", maxReceipts+1)
+	if v.rooms()+coming >= MaxSubscriptions {
+		a.err = chat.Errorf(chat.TooManyRooms, "This connection has its %d subscriptions; end one of them first.", MaxSubscriptions)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, commandTime)
+	defer cancel()
+	a.sub, a.at, a.err = v.srv.Hub.Attach(ctx, v.conn, a.want.Room, hub.AttachOptions{After: a.want.After, Recent: a.want.History, RecentBytes: historyBytes})
+}
+
+// rooms returns how many rooms the client is in.
+func (v *V1) rooms() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.subs)
+}
+
+// standings reads what the rooms are to the user, after they were attached to,
+// so that a removal in between is not missed.
+func (v *V1) standings(ctx context.Context, arrivals []arrival) {
+	var attached []*arrival
+	var ids []chat.RoomID
+	for i := range arrivals {
+		if a := &arrivals[i]; a.sub != nil {
+			attached, ids = append(attached, a), append(ids, a.want.Room)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, commandTime)
+	defer cancel()
+	for i, e := range v.srv.Rooms.EnterAll(ctx, v.by, ids) {
+		attached[i].my, attached[i].err = e.Standing, e.Err
+		if e.Err == nil && attached[i].want.Receipts {
+			attached[i].receipts, attached[i].err = v.marks(ctx, ids[i])
+		}
+	}
+}
+
+// marks returns the marks of others in a room.
+func (v *V1) marks(ctx context.Context, room chat.RoomID) (receipts []chat.Member, err error) {
+	marks, err := v.srv.Rooms.Marks(ctx, v.by, room, "", maxReceipts+1)
 	for _, m := range marks {
 		if m.User.ID != v.by.User.ID && len(receipts) < maxReceipts {
 			receipts = append(receipts, m)
 		}
 	}
-	return my, receipts, err
+	return receipts, err
+}
+
+// arrive begins one subscription.
+func (v *V1) arrive(ctx context.Context, a *arrival, re string) error {
+	switch {
+	case a.want.Room == wire.Inbox:
+		ctx, cancel := context.WithTimeout(ctx, commandTime)
+		defer cancel()
+		return v.openInbox(ctx, re)
+	case a.err != nil:
+		if a.sub != nil {
+			a.sub.Detach()
+		}
+		return a.err
+	case a.sub != nil:
+		v.enter(a, re)
+	case v.isIn(a.want.Room):
+		v.replies.send(func(b []byte) []byte { return wire.AppendOK(b, re, a.want.Room) })
+	default: // it has been removed meanwhile, or the same room was refused just now
+		return v.subscribeTo(ctx, a.want, re)
+	}
+	return nil
 }
 
 // enter tells the client that it is in the room, and begins delivery.
-func (v *V1) enter(want wire.Subscription, sub *hub.Sub, at hub.Attached, my store.Standing, receipts []chat.Member, re string) {
+func (v *V1) enter(a *arrival, re string) {
+	want, sub, at, my := a.want, a.sub, a.at, a.my
+	if my.Room.Access == chat.AccessOpen {
+		my.Member.Role = max(my.Member.Role, chat.RoleMember) // as everybody is there who may enter
+	}
 	here, visit := v.srv.Presence.Join(want.Room, v.by.User)
 	v.mu.Lock()
 	v.subs[want.Room] = &subscription{sub: sub, visit: visit}
@@ -108,7 +180,7 @@ func (v *V1) enter(want wire.Subscription, sub *hub.Sub, at hub.Attached, my sto
 		Cursor:   at.Cursor,
 		History:  itemsOf(at.Recent),
 		My:       my.Member,
-		Receipts: receipts,
+		Receipts: a.receipts,
 	}
 	s.Room.ID = want.Room
 	if want.After != nil {

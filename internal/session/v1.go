@@ -96,7 +96,7 @@ func (srv *Services) OpenV1(ctx context.Context, conn *hub.Conn, hello HelloV1) 
 	v.hello("")
 	if hello.Room != "" {
 		s := wire.Subscription{Room: hello.Room, After: hello.After, History: hello.History, Presence: wire.PresenceList}
-		if err := v.subscribe(ctx, s, ""); err != nil {
+		if err := v.subscribeTo(ctx, s, ""); err != nil {
 			v.End(true)
 			return nil, err
 		}

@@ -179,6 +179,9 @@ type Limit struct {
 	// Only leaves out events of other kinds, which then count for nothing; 0 is
 	// every kind.
 	Only chat.Kind
+	// Patient says that the reader waits a tenth of a second rather than cost a
+	// read of its own where many read at the same time.
+	Patient bool
 }
 
 // Reader reads logs; it may be called from any goroutine. Errors wrap
@@ -208,6 +211,10 @@ type Members interface {
 	// instant. Who has none is the zero Member but for Room and User.ID, also
 	// in a room without a log.
 	Member(ctx context.Context, room chat.RoomID, user chat.UserID) (chat.Room, chat.Member, error)
+	// Arrivals returns, for each of some users who come into rooms, what Member
+	// returns, and whether the user's account is disabled, in the order of what
+	// was asked.
+	Arrivals(ctx context.Context, asked []Arrival) ([]Arrived, error)
 	// Members returns up to limit of those in the room whose user id is above
 	// after, in the order of their ids, byte by byte, in one of the states.
 	// Who has left, or has a mark only, is in StateNone.
@@ -232,6 +239,18 @@ type Members interface {
 type Standing struct {
 	Room   chat.Room
 	Member chat.Member
+}
+
+// Arrival is a user who comes into a room.
+type Arrival struct {
+	Room chat.RoomID
+	User chat.UserID
+}
+
+// Arrived is what there is to know of an [Arrival].
+type Arrived struct {
+	Standing
+	Disabled bool // the user's account, anywhere
 }
 
 // Mark is a wish to move a user's mark. Zero moves nothing.

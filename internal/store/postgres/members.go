@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"tertulia/chat"
 	"tertulia/internal/store"
@@ -24,6 +25,36 @@ func (s *Store) Member(ctx context.Context, id chat.RoomID, user chat.UserID) (c
 		return err
 	}})
 	return room, member, err
+}
+
+// Arrivals returns what there is to know of users who come into rooms.
+func (s *Store) Arrivals(ctx context.Context, asked []store.Arrival) ([]store.Arrived, error) {
+	s.counts.Reads.Of(readMember).Inc()
+	arrived := make([]store.Arrived, len(asked))
+	rooms, users := make([]string, len(asked)), make([]string, len(asked))
+	for i, a := range asked {
+		rooms[i], users[i] = string(a.Room), string(a.User)
+		arrived[i].Room, arrived[i].Member = s.noRoom(a.Room), chat.Member{Room: a.Room, User: chat.User{ID: a.User}}
+	}
+	var (
+		place    number
+		disabled truth
+		r        roomRow
+		m        memberRow
+	)
+	dest := slices.Concat([]any{&place, &disabled}, r.dest(), m.dest())
+	err := s.read(ctx, "read who comes", statement{s.sql.arrivals, []any{rooms, users}, dest, func() (err error) {
+		to := &arrived[place-1]
+		to.Disabled = bool(disabled)
+		if r.id != "" {
+			to.Room, err = r.room(s.meta.epoch)
+		}
+		if err == nil && m.user != "" {
+			to.Member, err = m.member(to.Room.ID)
+		}
+		return err
+	}})
+	return arrived, err
 }
 
 // Members returns those who are in a room.

@@ -10,7 +10,7 @@ import (
 type statements struct {
 	append, mark, trim                                       string
 	room, heads, after, before                               string
-	member, members, standings                               string
+	member, arrivals, members, standings                     string
 	rooms, find, wrote                                       string
 	putAccount, seen, revoke, revokeToken, account, accounts string
 	validity, ping                                           string
@@ -51,6 +51,12 @@ func statementsIn(schema string) statements {
 		before: page(`seq < $2`, `DESC`),
 
 		member: in(`SELECT `, room, `, `, member, ` FROM @rooms r LEFT JOIN @members m ON m.room_no = r.no AND m."user" = $2 WHERE r.id = $1`),
+		// Each is looked up by itself: what the planner thinks of the lists would
+		// make it read whole tables.
+		arrivals: in(`SELECT a.place, coalesce((SELECT disabled FROM @accounts WHERE id = a."user"), false), `, room, `, `, member, `
+			FROM unnest($1::text[], $2::text[]) WITH ORDINALITY a(room, "user", place)
+			LEFT JOIN LATERAL (SELECT * FROM @rooms WHERE id = a.room OFFSET 0) r ON true
+			LEFT JOIN LATERAL (SELECT * FROM @members WHERE room_no = r.no AND "user" = a."user" OFFSET 0) m ON true`),
 		members: in(`SELECT `, member, ` FROM @rooms r JOIN @members m ON m.room_no = r.no WHERE r.id = $1 AND m."user" > $2
 			AND m.state = ANY ($3::text[]) ORDER BY m."user" LIMIT $4`),
 		standings: in(`SELECT `, room, `, `, member, ` FROM @members m JOIN @rooms r ON r.no = m.room_no

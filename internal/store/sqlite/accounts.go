@@ -27,15 +27,19 @@ func (s *Store) PutAccount(ctx context.Context, a chat.Account) (chat.Account, e
 func (s *Store) Account(ctx context.Context, id chat.UserID) (a chat.Account, ok bool, err error) {
 	s.counts.Reads.Of(readAccount).Inc()
 	err = s.read(ctx, "read account "+string(id), func(r *reader) (err error) {
-		ok, err = r.stmt.account.queryRow(r.vals[:accountWidth], string(id))
-		if err != nil || !ok {
-			return err
-		}
-		v := row{vals: r.vals[:accountWidth]}
-		a = v.account()
-		return v.err
+		a, ok, err = r.account(id)
+		return err
 	})
 	return a, ok, err
+}
+
+func (r *reader) account(id chat.UserID) (a chat.Account, ok bool, err error) {
+	ok, err = r.stmt.account.queryRow(r.vals[:accountWidth], string(id))
+	if err != nil || !ok {
+		return a, ok, err
+	}
+	v := row{vals: r.vals[:accountWidth]}
+	return v.account(), true, v.err
 }
 
 // Accounts returns accounts in the order of their ids.

@@ -18,6 +18,21 @@ func (s *Store) Member(ctx context.Context, id chat.RoomID, user chat.UserID) (r
 	return room, m, err
 }
 
+// Arrivals returns what there is to know of users who come into rooms.
+func (s *Store) Arrivals(ctx context.Context, asked []store.Arrival) ([]store.Arrived, error) {
+	s.counts.Reads.Of(readMember).Inc()
+	arrived := make([]store.Arrived, len(asked))
+	err := s.read(ctx, "read who comes", func(r *reader) (err error) {
+		for i, a := range asked {
+			if err == nil {
+				arrived[i], err = r.arrived(a)
+			}
+		}
+		return err
+	})
+	return arrived, err
+}
+
 // Members returns those who are in a room.
 func (s *Store) Members(ctx context.Context, id chat.RoomID, states []chat.State, after chat.UserID, limit int) (members []chat.Member, err error) {
 	s.counts.Reads.Of(readMember).Inc()
@@ -53,6 +68,15 @@ func (r *reader) member(id chat.RoomID, user chat.UserID) (room chat.Room, m cha
 	m = v.member()
 	m.Room = id
 	return room, m, v.err
+}
+
+func (r *reader) arrived(a store.Arrival) (store.Arrived, error) {
+	account, _, err := r.account(a.User)
+	if err != nil {
+		return store.Arrived{}, err
+	}
+	room, m, err := r.member(a.Room, a.User)
+	return store.Arrived{Standing: store.Standing{Room: room, Member: m}, Disabled: account.Disabled}, err
 }
 
 func (r *reader) members(ctx context.Context, id chat.RoomID, states []chat.State, after chat.UserID, limit int) (members []chat.Member, err error) {

@@ -257,6 +257,7 @@ func watchGrowth(w *world, done <-chan struct{}, stride uint64) {
 func reads(ctx context.Context, s store.Store) map[string]func() error {
 	return map[string]func() error{
 		"Member":    func() error { _, _, err := s.Member(ctx, "r", "ana"); return err },
+		"Arrivals":  func() error { _, err := s.Arrivals(ctx, []store.Arrival{{Room: "r", User: "ana"}}); return err },
 		"Members":   func() error { _, err := s.Members(ctx, "r", []chat.State{chat.StateJoined}, "", 1); return err },
 		"Standings": func() error { _, err := s.Standings(ctx, "ana", "", 1); return err },
 		"Rooms":     func() error { _, err := s.Rooms(ctx, []chat.Access{chat.AccessOpen}, "", 1); return err },

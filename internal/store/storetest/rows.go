@@ -113,7 +113,22 @@ func (w *world) member(room chat.RoomID, user chat.UserID) (chat.Room, chat.Memb
 	if err != nil {
 		w.Fatalf("Member(%s, %s) = %v, want nil", room, user, err)
 	}
+	want := store.Arrived{Standing: store.Standing{Room: r, Member: m}}
+	for i, got := range w.arrivals(store.Arrival{Room: room, User: user}, store.Arrival{Room: "nobody's", User: user}, store.Arrival{Room: room, User: user}) {
+		if i == 1 && got.Room.Exists || i != 1 && got.Standing != want.Standing {
+			w.Errorf("arrival %d is %+v, want %+v", i+1, got, want)
+		}
+	}
 	return r, m
+}
+
+func (w *world) arrivals(asked ...store.Arrival) []store.Arrived {
+	w.Helper()
+	arrived, err := w.s.Arrivals(context.Background(), asked)
+	if err != nil || len(arrived) != len(asked) {
+		w.Fatalf("Arrivals(%v) = %v, %v, want one for each", asked, arrived, err)
+	}
+	return arrived
 }
 
 // wantMember checks a member in each way that there is to read one.
