@@ -20,6 +20,8 @@ import (
 
 	"tertulia/chat"
 	"tertulia/internal/count"
+	"tertulia/internal/gather"
+	"tertulia/internal/limit"
 	"tertulia/internal/packed"
 	"tertulia/internal/redis"
 	"tertulia/internal/store"
@@ -44,7 +46,14 @@ const (
 	// maxRooms bounds the rooms that wait to be written. What is new then
 	// leaves a hole, and a hole is read from the store.
 	maxRooms = 10_000
+	// stateWithin bounds a read of the store for several patient readers.
+	stateWithin = 10 * time.Second
 )
+
+// stateRate is how many reads of the store patient readers are: a node that
+// has just begun, and to which hundreds of clients a second come, opens
+// hundreds of rooms.
+var stateRate = limit.Rate{Count: 10, Per: time.Second, Burst: 20}
 
 // Config is what a [Store] is made of. Store, Redis and Secret are required.
 type Config struct {
@@ -64,6 +73,7 @@ type Store struct {
 	key    *packed.Key
 	log    *slog.Logger
 	counts Counts
+	states *gather.Gather[chat.RoomID, chat.Room]
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -100,13 +110,15 @@ func newStore(cfg Config) *Store {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Store{
+	s := &Store{
 		Store: cfg.Store,
 		redis: cfg.Redis,
 		key:   packed.NewKey(cfg.Secret, "cache"),
 		log:   cfg.Logger,
 		rooms: make(map[chat.RoomID]*change),
 	}
+	s.states = gather.New(stateRate, stateWithin, s.readStates)
+	return s
 }
 
 // Counts returns the counts, which go on rising.
@@ -118,6 +130,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	s.stop()
+	s.states.Close()
 	s.running.Wait()
 	return s.Store.Close()
 }

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,7 +26,18 @@ const room = chat.RoomID("tertulia")
 // counted is a store that counts the reads of events.
 type counted struct {
 	store.Store
-	pages int
+	pages        int
+	rooms, heads atomic.Int64 // reads of one room's state, of several
+}
+
+func (c *counted) Room(ctx context.Context, id chat.RoomID) (chat.Room, error) {
+	c.rooms.Add(1)
+	return c.Store.Room(ctx, id)
+}
+
+func (c *counted) Heads(ctx context.Context, ids []chat.RoomID) ([]store.Head, error) {
+	c.heads.Add(1)
+	return c.Store.Heads(ctx, ids)
 }
 
 func (c *counted) Before(ctx context.Context, id chat.RoomID, before uint64, limit store.Limit) (store.Page, error) {
@@ -299,4 +312,36 @@ func checkAnswers(t *testing.T, rt *rapid.T, w *world, room chat.RoomID) {
 		},
 	})
 	w.running.Wait()
+}
+
+// Patient readers of many rooms cost few reads of the store, and get what others
+// get.
+func TestPatientReadersShare(t *testing.T) {
+	w := newWorld(t, connect(t, redis.Config{URLs: []string{"redis://" + servicetest.Redis(t).Addr}, Prefix: servicetest.Prefix()}))
+	const rooms = 200
+	id := func(i int) chat.RoomID { return chat.RoomID(fmt.Sprint("room ", i)) }
+	for i := range rooms {
+		add(t, w, id(i), store.Append{Kind: chat.KindMessage, Body: chat.MessageBody("hola")})
+	}
+	w.flush()
+	patient := all
+	patient.Patient = true
+	var readers sync.WaitGroup
+	for i := range rooms + 1 { // the last one has no log
+		readers.Go(func() {
+			got, err := w.Before(t.Context(), id(i), 0, patient)
+			want, wantErr := w.inner.Store.Before(t.Context(), id(i), 0, all)
+			if err != nil || wantErr != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: got %+v, %v, want %+v, %v", id(i), got, err, want, wantErr)
+			}
+		})
+	}
+	readers.Wait()
+	if n := w.inner.heads.Load(); n < 1 || n > 150 {
+		t.Errorf("the heads of %d rooms were %d reads, want some twenty", rooms, n)
+	}
+	if w.inner.rooms.Load() != 0 {
+		t.Errorf("%d rooms were read by themselves, want none", w.inner.rooms.Load())
+	}
+	w.states.Close()
 }

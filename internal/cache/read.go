@@ -15,7 +15,7 @@ func (s *Store) Before(ctx context.Context, id chat.RoomID, before uint64, limit
 	if limit.Only != 0 || n > keepEvents || s.resting() {
 		return s.Store.Before(ctx, id, before, limit)
 	}
-	room, err := s.Store.Room(ctx, id)
+	room, err := s.state(ctx, id, limit.Patient)
 	if err != nil {
 		return store.Page{}, err
 	}
@@ -53,6 +53,39 @@ func (s *Store) After(ctx context.Context, id chat.RoomID, after uint64, limit s
 	p, err := s.Store.After(ctx, id, after, limit)
 	s.refresh(&p, err)
 	return p, err
+}
+
+// state reads a room from the store, if the reader is patient together with
+// those of others.
+func (s *Store) state(ctx context.Context, id chat.RoomID, patient bool) (chat.Room, error) {
+	if !patient {
+		return s.Store.Room(ctx, id)
+	}
+	rooms, err := s.states.Get(ctx, id)
+	if err != nil {
+		return chat.Room{}, err
+	}
+	return rooms[0], nil
+}
+
+// readStates returns a room for each id.
+func (s *Store) readStates(ctx context.Context, ids []chat.RoomID) ([]chat.Room, error) {
+	found, err := s.Store.Heads(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[chat.RoomID]chat.Room, len(found))
+	for i := range found {
+		byID[found[i].Room.ID] = found[i].Room
+	}
+	rooms := make([]chat.Room, len(ids))
+	for i, id := range ids {
+		var ok bool
+		if rooms[i], ok = byID[id]; !ok {
+			rooms[i] = chat.Room{ID: id, Epoch: s.Epoch(), Floor: 1} // as Room has it
+		}
+	}
+	return rooms, nil
 }
 
 // window returns the end of a log from first on, if it is in the cache.

@@ -119,7 +119,7 @@ func (f *Feed) open() {
 		f.mu.Unlock()
 		return
 	}
-	limit := store.Limit{Events: warmEvents, Bytes: f.hub.cfg.TailBytes / 2}
+	limit := store.Limit{Events: warmEvents, Bytes: f.hub.cfg.TailBytes / 2, Patient: true}
 	page, err := f.hub.cfg.Log.Before(ctx, f.room, 0, limit)
 	if err != nil {
 		f.openErr = fmt.Errorf("read the end of room %s: %w", f.room, err)
