@@ -207,14 +207,17 @@ func (c *BenchAllCmd) Run(ctx context.Context, io IO, b *BenchCmd) error {
 }
 
 // BenchClusterCmd is bench.Clustered.
-type BenchClusterCmd struct{}
+type BenchClusterCmd struct {
+	Stage string `enum:"all,postgres,redis,nodes,restart" default:"all" help:"What is measured: one node on PostgreSQL, the same with Redis, two nodes, a rolling restart of three, or all of it."`
+}
 
 func (BenchClusterCmd) Help() string {
-	return `Starts private servers on a private PostgreSQL and Redis, which must be installed, and measures storing without and with Redis, and what goes between two nodes.
+	return `Starts private servers on a private PostgreSQL and Redis, which must be installed, and measures storing without and with Redis, what goes between two nodes, and a rolling restart of three.
 
 Examples:
 
     tertulia bench cluster --spawn
+    tertulia bench cluster --spawn --stage restart
     tertulia bench cluster --spawn --json > figures.json`
 }
 
@@ -227,6 +230,9 @@ func (c *BenchClusterCmd) Run(ctx context.Context, io IO, b *BenchCmd) error {
 		return err
 	}
 	for _, stage := range bench.Clustered() {
+		if c.Stage != "all" && c.Stage != stage.Name {
+			continue
+		}
 		for _, s := range stage.Scenarios {
 			report, err := measureCluster(ctx, stage.Setup, s)
 			if err != nil {

@@ -33,6 +33,7 @@ func (s Setup) String() string {
 // Stage is a setup with the scenarios that are measured on it, each on
 // servers of its own.
 type Stage struct {
+	Name string
 	Setup
 	Scenarios []Scenario
 }
@@ -46,11 +47,14 @@ func Clustered() []Stage {
 		Hot{Senders: 100, Inflight: 16, Size: 64, Times: times},
 	}
 	return []Stage{
-		{Setup{Nodes: 1}, store},
-		{Setup{Nodes: 1, Redis: true}, store},
-		{Setup{Nodes: 2, Redis: true}, []Scenario{
+		{"postgres", Setup{Nodes: 1}, store},
+		{"redis", Setup{Nodes: 1, Redis: true}, store},
+		{"nodes", Setup{Nodes: 2, Redis: true}, []Scenario{
 			Rooms{Rooms: 500, Members: 2, Rate: 2000, Size: 64, Times: times},
 			Reconnect{Clients: 5000, Rooms: 500, History: 50, Size: 64},
+		}},
+		{"restart", Setup{Nodes: 3, Redis: true}, []Scenario{
+			Roll{Clients: 4500, Rooms: 450, Rate: 450, Size: 64, Times: Times{Warm: 10 * time.Second, Measure: 20 * time.Second}, Watch: 15 * time.Second},
 		}},
 	}
 }
@@ -75,7 +79,6 @@ type Cluster struct {
 	dir      string
 	postgres *services.Postgres
 	redis    *services.Redis // nil without
-	nodes    []*Server
 }
 
 // SpawnCluster starts a setup of the server that program holds, and returns
@@ -119,8 +122,8 @@ func (c *Cluster) launch(ctx context.Context, program string, s Setup) error {
 		if err != nil {
 			return err
 		}
-		c.nodes = append(c.nodes, node)
-		if len(c.nodes) == 1 {
+		c.spawned = append(c.spawned, node)
+		if len(c.spawned) == 1 {
 			c.Addr, c.PID = node.Addr, node.PID
 		} else {
 			c.Others = append(c.Others, Node{node.Addr, node.PID})
@@ -132,7 +135,7 @@ func (c *Cluster) launch(ctx context.Context, program string, s Setup) error {
 // Stop ends everything and removes its folders.
 func (c *Cluster) Stop() error {
 	var errs []error
-	for _, n := range c.nodes {
+	for _, n := range c.spawned {
 		errs = append(errs, n.Stop())
 	}
 	if c.redis != nil {

@@ -12,10 +12,12 @@ import (
 
 // conn is one client: a WebSocket to one room. It belongs to its loop.
 type conn struct {
-	slot int32  // its place in loop.conns
-	path string // of the handshake, with its query
-	room *room  // that it is in; nil if only its connecting is measured
-	v1   bool   // speaks protocol.md Part 2, where hello comes first
+	slot   int32  // its place in loop.conns
+	node   int    // where it goes, of loop.addrs
+	path   string // of the handshake, with its query
+	resume string // what a client that comes back adds to that
+	room   *room  // that it is in; nil if only its connecting is measured
+	v1     bool   // speaks protocol.md Part 2, where hello comes first
 
 	fd       int // -1 while there is no socket
 	state    connState
@@ -48,7 +50,7 @@ func (c *conn) handshake(host string) []byte {
 		protocol = "Sec-WebSocket-Protocol: tertulia.v1\r\n"
 	}
 	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s\r\n", c.path, host, handshakeKey, protocol)
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s\r\n", c.path+c.resume, host, handshakeKey, protocol)
 }
 
 var headEnd = []byte("\r\n\r\n")

@@ -231,7 +231,7 @@ func (c *crowd) takeMessage(m *conn, event []byte, now time.Duration) error {
 	}
 	c.delivered++
 	p := &r.open[n-r.done]
-	if c.loop.node(m.slot) != c.loop.node(r.members[0].slot) {
+	if m.node != r.members[0].node {
 		late := time.Duration(0)
 		if p.acked > 0 {
 			late = now - p.acked

@@ -50,6 +50,11 @@ func roomMessageFrame(room string, n, size int) []byte {
 	return clientFrame(opText, fmt.Appendf(nil, `{"type":"message","room":"%s","nonce":"%08d","content":"%s"}`, room, n, words(size)))
 }
 
+// noncedMessageFrame is messageFrame with the nonce n.
+func noncedMessageFrame(n uint64, size int) []byte {
+	return clientFrame(opText, fmt.Appendf(nil, `{"type":"message","nonce":"%08d","content":"%s"}`, n, words(size)))
+}
+
 func words(size int) string {
 	const text = "the quick brown fox jumps over the lazy dog "
 	return strings.Repeat(text, size/len(text)+1)[:size]
@@ -88,12 +93,17 @@ func nextFrame(b []byte) (op byte, payload, rest []byte, err error) {
 type kind uint8
 
 const (
-	kindOther kind = iota // user_joined, user_left, typing, pong
+	kindOther kind = iota // such as user_joined, typing, pong
 	kindConnected
 	kindHello
 	kindMessage
 	kindSent
 	kindError
+	// Of the profile v1.
+	kindSubscribed
+	kindCaughtUp
+	kindReconnect
+	kindPresence
 )
 
 var (
@@ -101,6 +111,11 @@ var (
 	seqMember     = []byte(`"seq":`)
 	headMember    = []byte(`"head":`)
 	createdMember = []byte(`"created_at":`)
+	epochMember   = []byte(`"epoch":"`)
+	tagMember     = []byte(`"tag":"`)
+	cursorMember  = []byte(`"cursor":"`)
+	afterMember   = []byte(`"after_ms":`)
+	retryMember   = []byte(`"retry_after_ms":`)
 )
 
 // kindOf finds the type of an event. No text that a user wrote can hold the
@@ -122,6 +137,14 @@ func kindOf(event []byte) kind {
 		return kindHello
 	case "error":
 		return kindError
+	case "subscribed":
+		return kindSubscribed
+	case "caught_up":
+		return kindCaughtUp
+	case "reconnect":
+		return kindReconnect
+	case "presence_diff":
+		return kindPresence
 	}
 	return kindOther
 }
@@ -139,4 +162,15 @@ func numberAfter(event, member []byte) (n uint64, ok bool) {
 		n, ok = n*10+uint64(c-'0'), true
 	}
 	return n, ok
+}
+
+// textAfter reads up to the quote after the first occurrence of member; nil if
+// there is none.
+func textAfter(event, member []byte) []byte {
+	i := bytes.Index(event, member)
+	if i < 0 {
+		return nil
+	}
+	text := event[i+len(member):]
+	return text[:max(bytes.IndexByte(text, '"'), 0)]
 }

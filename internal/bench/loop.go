@@ -17,13 +17,17 @@ import (
 // loop owns connections to one server. All its methods belong to one
 // goroutine, and the handlers are called from run on that goroutine.
 type loop struct {
-	// addrs are the nodes: connection n goes to node (n + turn) modulo their
-	// number.
+	// addrs are the nodes: connections are dealt out to them in turn.
 	addrs []netip.AddrPort
-	turn  int
 	// onFrame is called for each event of the kinds message, message_sent and
 	// other; event is good until it returns. now is when it was read.
 	onFrame func(c *conn, k kind, event []byte, now time.Duration)
+	// onRefusal, if set, is called for each event of the kind error, which
+	// otherwise ends the run, as does an error that it returns.
+	onRefusal func(c *conn, event []byte) error
+	// onEnd, if set, is called when a connection has ended, which otherwise
+	// ends the run, as does an error that it returns.
+	onEnd func(c *conn, why error) error
 	// onTick, if set, is called after each round of events, at least every
 	// tickInterval.
 	onTick func(now time.Duration)
@@ -102,6 +106,7 @@ func (l *loop) now() time.Duration { return time.Since(l.start) }
 // add makes a connection that connect will dial.
 func (l *loop) add(path string, r *room) *conn {
 	c := &conn{slot: int32(len(l.conns)), path: path, room: r, fd: -1}
+	c.node = int(c.slot) % len(l.addrs)
 	l.conns = append(l.conns, c)
 	return c
 }
@@ -125,10 +130,9 @@ func (l *loop) drop() {
 		if c.fd >= 0 {
 			unix.Close(c.fd) // epoll forgets it
 		}
-		*c = conn{slot: c.slot, path: c.path, room: c.room, v1: c.v1, fd: -1}
+		*c = conn{slot: c.slot, node: (c.node + 1) % len(l.addrs), path: c.path, room: c.room, v1: c.v1, fd: -1}
 	}
 	l.dialed, l.opened, l.dirty = 0, 0, nil
-	l.turn++
 }
 
 // close ends everything. The loop cannot be used again.
@@ -195,11 +199,21 @@ func (l *loop) fail(c *conn, err error) {
 	}
 }
 
-// node is where the n-th connection goes.
-func (l *loop) node(n int32) int { return (int(n) + l.turn) % len(l.addrs) }
+// lose takes the end of a connection.
+func (l *loop) lose(c *conn, why error) {
+	if l.onEnd == nil {
+		l.fail(c, why)
+		return
+	}
+	unix.Close(c.fd) // epoll forgets it
+	c.fd, c.state, c.in, c.out = -1, stateClosed, nil, nil
+	if err := l.onEnd(c, why); err != nil {
+		l.fail(c, err)
+	}
+}
 
 func (l *loop) dial(c *conn) {
-	addr := l.addrs[l.node(c.slot)]
+	addr := l.addrs[c.node]
 	fd, err := dialSocket(addr, int(c.slot))
 	if err != nil {
 		l.fail(c, err)
@@ -241,7 +255,10 @@ func (l *loop) flush(c *conn) {
 			continue
 		}
 		if err != nil && err != unix.EAGAIN {
-			l.fail(c, fmt.Errorf("write: %w", err))
+			c.out = nil
+			if l.onEnd == nil { // otherwise reading tells what the server said before
+				l.fail(c, fmt.Errorf("write: %w", err))
+			}
 			return
 		}
 		c.out = c.out[:copy(c.out, c.out[max(n, 0):])]
@@ -272,10 +289,10 @@ func (l *loop) read(c *conn) {
 	case err == unix.EAGAIN || err == unix.EINTR:
 		return
 	case err != nil:
-		l.fail(c, fmt.Errorf("read: %w", err))
+		l.lose(c, fmt.Errorf("read: %w", err))
 		return
 	case n == 0:
-		l.fail(c, errors.New("ended by the server without a close frame"))
+		l.lose(c, errors.New("ended by the server without a close frame"))
 		return
 	}
 	b := l.buf[:n]
@@ -284,6 +301,10 @@ func (l *loop) read(c *conn) {
 		b = c.in
 	}
 	rest, err := l.take(c, b, l.now())
+	if _, ended := errors.AsType[*closed](err); ended {
+		l.lose(c, err)
+		return
+	}
 	if err != nil {
 		l.fail(c, err)
 		return
@@ -322,14 +343,26 @@ func (l *loop) frame(c *conn, op byte, payload []byte, now time.Duration) error 
 		if len(payload) < 2 {
 			return errors.New("closed by the server without a code")
 		}
-		return fmt.Errorf("closed by the server with %d %q", binary.BigEndian.Uint16(payload), payload[2:])
+		return &closed{int(binary.BigEndian.Uint16(payload)), string(payload[2:])}
 	}
 	return nil
+}
+
+// closed is a close frame of the server.
+type closed struct {
+	code   int
+	reason string
+}
+
+func (e *closed) Error() string {
+	return fmt.Sprintf("closed by the server with %d %q", e.code, e.reason)
 }
 
 func (l *loop) event(c *conn, event []byte, now time.Duration) error {
 	k := kindOf(event)
 	switch {
+	case k == kindError && l.onRefusal != nil:
+		return l.onRefusal(c, event)
 	case k == kindError:
 		return fmt.Errorf("refused: %.300s", event)
 	case c.v1 && c.state == stateOpening && k == kindHello:

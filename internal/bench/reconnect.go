@@ -52,17 +52,23 @@ func (s Reconnect) Run(ctx context.Context, target Target) (Report, error) {
 
 	l.drop()
 	l.onFrame, l.onTick = s.take(l), nil
+	read := newReads(target.addrs())
+	defer read.close()
+	read.ask(ctx)
+	began := time.Now()
 	p, err := metered(target, func() error { return l.connect(ctx) })
 	if err != nil {
 		return nil, fmt.Errorf("reconnect: %w", err)
 	}
+	read.ask(ctx)
 	var report Report
-	s.report(section{"reconnect", s.load(), &report}, p)
+	s.report(section{"reconnect", s.load(), &report}, p, read.histories(began, time.Now()))
 	return report, nil
 }
 
-func (s Reconnect) report(out section, p phase) {
+func (s Reconnect) report(out section, p phase, histories float64) {
 	out.add(allBack, p.elapsed.Seconds(), "s")
+	out.add(historyReads, histories/float64(s.Rooms), "")
 	out.add("server CPU", p.serverCPU.Seconds(), "s")
 	out.addPer("server CPU per client", p.serverCPU, uint64(s.Clients))
 	out.addOwn(p)

@@ -55,11 +55,19 @@ var goals = map[[3]string]Goal{
 	{"ack", "100 senders, 16 messages in flight each of 64 B", ackedPerSecond}:  {Value: 25_000, AtLeast: true},
 	{"ack", "100 senders, 5,000 messages/s of 64 B", "until acknowledged, p99"}: {Value: 20},
 
-	{"ack", "100 senders, 16 messages in flight each of 64 B; 1 node, PostgreSQL and Redis", ackedPerSecond}:      {Value: 20_000, AtLeast: true},
-	{"hot room", "100 senders, 16 messages in flight each of 64 B; 1 node, PostgreSQL and Redis", ackedPerSecond}: {Value: 12_000, AtLeast: true},
-	{"rooms", "500 rooms of 2, 2,000 messages/s of 64 B; 2 nodes, PostgreSQL and Redis", crossingP99}:             {Value: 20},
-	{"reconnect", "5,000 clients in 500 rooms, 50 messages of 64 B each; 2 nodes, PostgreSQL and Redis", allBack}: {Value: 3},
+	{"ack", "100 senders, 16 messages in flight each of 64 B; 1 node, PostgreSQL and Redis", ackedPerSecond}:           {Value: 20_000, AtLeast: true},
+	{"hot room", "100 senders, 16 messages in flight each of 64 B; 1 node, PostgreSQL and Redis", ackedPerSecond}:      {Value: 12_000, AtLeast: true},
+	{"rooms", "500 rooms of 2, 2,000 messages/s of 64 B; 2 nodes, PostgreSQL and Redis", crossingP99}:                  {Value: 20},
+	{"reconnect", "5,000 clients in 500 rooms, 50 messages of 64 B each; 2 nodes, PostgreSQL and Redis", allBack}:      {Value: 3},
+	{"reconnect", "5,000 clients in 500 rooms, 50 messages of 64 B each; 2 nodes, PostgreSQL and Redis", historyReads}: {Value: 1},
+
+	{"rolling restart", rolled, lastMoved + ", worst"}: {Value: 10},
+	{"rolling restart", rolled, readRatio}:             {Value: 2},
+	{"rolling restart", rolled, historyReads}:          {Value: 1},
+	{"rolling restart", rolled, toldOfMoved}:           {Value: 0},
 }
+
+const rolled = "4,500 clients in 450 rooms, 450 messages/s of 64 B; 3 nodes, PostgreSQL and Redis"
 
 // The names of figures that have a goal, or stand in several scenarios.
 const (
@@ -69,6 +77,10 @@ const (
 	ackedPerSecond   = "acknowledged"
 	crossingP99      = "from acknowledged until at the other nodes, p99"
 	allBack          = "until all have history"
+	lastMoved        = "from SIGTERM until the last client is elsewhere"
+	readRatio        = "store reads during a restart, of those before"
+	historyReads     = "history reads of one node for each room, most"
+	toldOfMoved      = "told of those who moved"
 )
 
 // section gathers the figures of one scenario under one load.

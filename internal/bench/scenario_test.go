@@ -199,6 +199,8 @@ func TestImpossibleLoadIsRefused(t *testing.T) {
 		{"no room", Rooms{Members: 1, Size: 1, Rate: 1}, "at least one"},
 		{"no sender", Ack{Inflight: 1, Size: 1}, "0 connections"},
 		{"clients that do not divide", Reconnect{Clients: 10, Rooms: 3, History: 1, Size: 1}, "do not divide"},
+		{"servers of somebody else", Roll{Clients: 4, Rooms: 2, Rate: 1, Size: 1}, "servers of its own"},
+		{"nobody to move", Roll{Rooms: 2, Rate: 1, Size: 1}, "do not divide"},
 		{"history", Reconnect{Clients: 10, Rooms: 2, History: 65, Size: 1}, "want 1 to 64"},
 	} {
 		if _, err := test.scenario.Run(t.Context(), Target{}); err == nil || !strings.Contains(err.Error(), test.want) {
@@ -233,7 +235,9 @@ func TestPublishedLoadsHaveTheGoals(t *testing.T) {
 			case Rooms:
 				s.report(section{"rooms", s.load(), &one}, phase{}, true)
 			case Reconnect:
-				s.report(section{"reconnect", s.load(), &one}, phase{})
+				s.report(section{"reconnect", s.load(), &one}, phase{}, 0)
+			case Roll:
+				(&roll{Roll: s, herd: new(herd)}).report(section{"rolling restart", s.load(), &one})
 			}
 			report = append(report, one.On(stage.Setup)...)
 		}

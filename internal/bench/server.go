@@ -25,15 +25,16 @@ import (
 type Server struct {
 	Target
 
-	dir  string
-	log  string // path of what the server logged
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the process has ended
+	dir     string
+	log     string           // path of what the server logged
+	command func() *exec.Cmd // the process, anew for each of its lives
+	cmd     *exec.Cmd
+	done    chan struct{} // closed when the process has ended
 }
 
 const (
-	readyTime = 10 * time.Second // to become ready
-	stopTime  = 10 * time.Second // to stop when asked to
+	readyTime = time.Minute // to become ready
+	stopTime  = time.Minute // to stop when asked to
 )
 
 // Spawn starts the server that program holds, and returns when it is ready.
@@ -44,7 +45,7 @@ func Spawn(ctx context.Context, program string, variables ...string) (*Server, e
 	if err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
-	s := &Server{dir: dir, log: filepath.Join(dir, "server.log"), done: make(chan struct{})}
+	s := &Server{dir: dir, log: filepath.Join(dir, "server.log")}
 	if err := s.launch(ctx, program, variables); err != nil {
 		os.RemoveAll(dir)
 		return nil, fmt.Errorf("start a server: %w", err)
@@ -65,22 +66,33 @@ func (s *Server) launch(ctx context.Context, program string, variables []string)
 	if err := os.WriteFile(settings, nil, 0o600); err != nil {
 		return err
 	}
-	log, err := os.Create(s.log)
+	s.command = func() *exec.Cmd {
+		cmd := exec.Command(program, "serve", "--config", settings, "--listen", s.Addr.String(), "--data-dir", filepath.Join(s.dir, "data"))
+		cmd.Env = append(withoutSettings(os.Environ()), variables...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		return cmd
+	}
+	return s.begin(ctx)
+}
+
+// begin starts the process and returns when it is ready.
+func (s *Server) begin(ctx context.Context) error {
+	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close() // the process has its own
-	s.cmd = exec.Command(program, "serve", "--config", settings, "--listen", s.Addr.String(), "--data-dir", filepath.Join(s.dir, "data"))
-	s.cmd.Env = append(withoutSettings(os.Environ()), variables...)
+	s.cmd = s.command()
 	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
 	s.PID = s.cmd.Process.Pid
+	cmd, done := s.cmd, make(chan struct{})
+	s.done = done
 	go func() {
-		s.cmd.Wait() // how it ended is in its log
-		close(s.done)
+		cmd.Wait() // how it ended is in its log
+		close(done)
 	}()
 	if err := s.awaitReady(ctx); err != nil {
 		s.kill()
@@ -113,6 +125,23 @@ func (s *Server) awaitReady(ctx context.Context) error {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// restart asks the server to end, as an operator does, and begins its next
+// life at the same address. It returns when that is ready.
+func (s *Server) restart(ctx context.Context) error {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("restart a server: %w", err)
+	}
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+		return fmt.Errorf("the server did not stop: %w: %s", ctx.Err(), s.logTail())
+	}
+	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+		return fmt.Errorf("the server stopped with code %d: %s", code, s.logTail())
+	}
+	return s.begin(ctx)
 }
 
 // Stop asks the server to end, waits for that, and removes its folder. The

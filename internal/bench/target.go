@@ -21,6 +21,10 @@ type Target struct {
 	Others []Node
 	// Behind is what the nodes stand on, whose processor time is read too.
 	Behind []Service
+
+	// spawned are the nodes that may be restarted, in the order of addrs; none
+	// if they are somebody else's.
+	spawned []*Server
 }
 
 // Node is one more server process.
