@@ -27,12 +27,18 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
-// familyTime is the processor time of a process and of its children that run.
+// familyTime is the processor time of a process and of its children, those that
+// have ended included.
 func familyTime(pid int) (time.Duration, error) {
 	sum, err := cpuTime(pid)
 	if err != nil {
 		return 0, err
 	}
+	own, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	sum += endedTime(own)
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		return 0, err
@@ -51,6 +57,22 @@ func familyTime(pid int) (time.Duration, error) {
 		}
 	}
 	return sum, nil
+}
+
+// endedTime is what the children of a process used that have ended, in steps of
+// 10 ms (USER_HZ is 100 on every Linux): cutime and cstime of its stat.
+func endedTime(stat []byte) (sum time.Duration) {
+	words := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	const cutime, cstime = 13, 14 // counted from the state, which is the third word of all
+	if len(words) <= cstime {
+		return 0
+	}
+	for _, word := range words[cutime : cstime+1] {
+		if ticks, err := strconv.Atoi(string(word)); err == nil {
+			sum += time.Duration(ticks) * 10 * time.Millisecond
+		}
+	}
+	return sum
 }
 
 // familyOf reads the ids of a process and of its parent from its stat, where

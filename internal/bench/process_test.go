@@ -107,3 +107,18 @@ func TestNewTarget(t *testing.T) {
 		}
 	}
 }
+
+// What children used that have ended counts too.
+func TestEndedTime(t *testing.T) {
+	for _, c := range []struct {
+		stat string
+		want time.Duration
+	}{
+		{"12 (postgres: a) b) S 1 12 12 0 -1 4194560 100 200 0 0 11 12 30 7 20 0 1 0 100 0 0", 370 * time.Millisecond},
+		{"12 (short) S 1 12", 0},
+	} {
+		if got := endedTime([]byte(c.stat)); got != c.want {
+			t.Errorf("endedTime(%q) = %v, want %v", c.stat, got, c.want)
+		}
+	}
+}
