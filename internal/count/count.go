@@ -89,15 +89,6 @@ func NewDurations(bounds ...time.Duration) *Histogram {
 	return h
 }
 
-// NewStoreDurations makes a histogram of how long a store takes: from a read in
-// memory to what nobody waits for any longer. It is the same for every store, so
-// that they can be compared.
-func NewStoreDurations() *Histogram {
-	return NewDurations(50*time.Microsecond, 100*time.Microsecond, 250*time.Microsecond, 500*time.Microsecond,
-		time.Millisecond, 2500*time.Microsecond, 5*time.Millisecond, 10*time.Millisecond, 25*time.Millisecond,
-		50*time.Millisecond, 100*time.Millisecond, 250*time.Millisecond, time.Second, 2500*time.Millisecond, 10*time.Second)
-}
-
 // Observe counts one value: two additions.
 func (h *Histogram) Observe(v int64) {
 	i := 0

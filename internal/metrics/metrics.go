@@ -37,7 +37,7 @@ type Sources struct {
 	Presence *presence.Tracker
 	Who      *auth.Authenticator
 	Limits   *limit.Limiter
-	Store    StoreTimes
+	Store    StoreCounts
 	// StoreUp says whether the store can be used now. It returns within a
 	// few seconds.
 	StoreUp func() bool
@@ -54,15 +54,11 @@ type Sources struct {
 	PresenceDegraded func() bool
 }
 
-// StoreTimes are how long a store took, whichever it is.
-type StoreTimes struct {
+// StoreCounts are what a store counts, whichever it is.
+type StoreCounts struct {
 	// Backend names it: sqlite or postgres.
 	Backend string
-	// Append is for each transaction or statement that writes, Read for each
-	// read.
-	Append, Read *count.Histogram
-	// Reads are the reads by what was read.
-	Reads *count.Set
+	*count.Store
 }
 
 // Metrics are a node's metrics. Its methods may be called from any goroutine.

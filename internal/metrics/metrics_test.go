@@ -53,7 +53,7 @@ func newNode(t *testing.T) *node {
 	}
 	events, log := local.New(), slog.New(slog.DiscardHandler)
 	s := Sources{Build: observe.Build{Version: "0.1.0", Commit: "3f2c1ab04d5e", Go: "go1.26.8"}, StoreUp: func() bool { return true }, RedisUp: func() bool { return true }}
-	s.Store = StoreTimes{Backend: "sqlite", Append: st.Counts().Append, Read: st.Counts().Read, Reads: st.Counts().Reads}
+	s.Store = StoreCounts{Backend: "sqlite", Store: st.Counts()}
 	s.Bus, s.Cache, s.Ledger = new(busredis.Counts), new(cache.Counts), new(presenceredis.Counts)
 	s.BusUp, s.PresenceDegraded = func() bool { return true }, func() bool { return false }
 	s.Limits = limit.New(limit.Policy{})

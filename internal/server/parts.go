@@ -25,7 +25,7 @@ import (
 // storage is the node's store, and what else lies where that is.
 type storage struct {
 	store.Store
-	times   metrics.StoreTimes
+	counts  metrics.StoreCounts
 	cached  *cache.Counts // of the cache in Redis; zero without it
 	tickets auth.TicketKeeper
 	// secret is known to all nodes on the same store; nil if there is one node.
@@ -40,8 +40,8 @@ func openStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (stora
 		if err != nil {
 			return storage{}, err
 		}
-		times := metrics.StoreTimes{Backend: "sqlite", Append: st.Counts().Append, Read: st.Counts().Read, Reads: st.Counts().Reads}
-		return storage{Store: st, times: times, tickets: auth.NewTicketMemory()}, nil
+		counts := metrics.StoreCounts{Backend: "sqlite", Store: st.Counts()}
+		return storage{Store: st, counts: counts, tickets: auth.NewTicketMemory()}, nil
 	}
 	st, err := postgres.Open(ctx, postgres.Config{
 		URL:                 string(cfg.Database.URL),
@@ -54,8 +54,8 @@ func openStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (stora
 	if err != nil {
 		return storage{}, err
 	}
-	times := metrics.StoreTimes{Backend: "postgres", Append: st.Counts().Append, Read: st.Counts().Read, Reads: st.Counts().Reads}
-	return storage{Store: st, times: times, tickets: st, secret: st.Secret()}, nil
+	counts := metrics.StoreCounts{Backend: "postgres", Store: st.Counts()}
+	return storage{Store: st, counts: counts, tickets: st, secret: st.Secret()}, nil
 }
 
 // cacheIn has the newest events of rooms kept in Redis too; nil is no Redis.

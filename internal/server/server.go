@@ -185,7 +185,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 		Presence:         s.presence,
 		Who:              s.who,
 		Limits:           s.limits,
-		Store:            st.times,
+		Store:            st.counts,
 		StoreUp:          func() bool { return s.health.Passes(context.Background(), "store") },
 		RedisUp:          events.redisUp,
 		Bus:              events.counts,
@@ -206,7 +206,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 	if cfg.Database.Shared() {
 		level = slog.LevelInfo
 	}
-	log.Log(ctx, level, "store opened", "backend", st.times.Backend, "epoch", st.Epoch(), "redis", events.redis != nil, "version", build.Version)
+	log.Log(ctx, level, "store opened", "backend", st.counts.Backend, "epoch", st.Epoch(), "redis", events.redis != nil, "version", build.Version)
 	return s, nil
 }
 

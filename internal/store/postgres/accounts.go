@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tertulia/chat"
+	"tertulia/internal/count"
 )
 
 // PutAccount makes or changes an account; see [store.Accounts].
@@ -19,7 +20,7 @@ func (s *Store) PutAccount(ctx context.Context, a chat.Account) (chat.Account, e
 
 // Account returns an account; ok is false if there is none.
 func (s *Store) Account(ctx context.Context, id chat.UserID) (a chat.Account, ok bool, err error) {
-	s.counts.Reads.Of(readAccount).Inc()
+	s.counts.Reads.Of(count.ReadAccount).Inc()
 	var r accountRow
 	err = s.read(ctx, "read account "+string(id), statement{s.sql.account, []any{string(id)}, r.dest(), func() error {
 		a, ok = r.account(), true
@@ -30,7 +31,7 @@ func (s *Store) Account(ctx context.Context, id chat.UserID) (a chat.Account, ok
 
 // Accounts returns accounts in the order of their ids.
 func (s *Store) Accounts(ctx context.Context, after chat.UserID, limit int) (accounts []chat.Account, err error) {
-	s.counts.Reads.Of(readAccount).Inc()
+	s.counts.Reads.Of(count.ReadAccount).Inc()
 	var r accountRow
 	err = s.read(ctx, "read accounts", statement{s.sql.accounts, []any{string(after), max(limit, 0)}, r.dest(), func() error {
 		accounts = append(accounts, r.account())

@@ -110,7 +110,7 @@ func TestCounts(t *testing.T) {
 			t.Errorf("%s: %d took %v s, want one and some time", name, got.Count, got.Sum)
 		}
 	}
-	for of, want := range map[string]uint64{readHistory: 0, readRoom: 1, readMember: 0, readAccount: 0} {
+	for of, want := range map[string]uint64{count.ReadHistory: 0, count.ReadRoom: 1, count.ReadMember: 0, count.ReadAccount: 0} {
 		if got := s.Counts().Reads.Of(of).Value(); got != want {
 			t.Errorf("%d reads of %s, want %d", got, of, want)
 		}

@@ -5,12 +5,13 @@ import (
 	"slices"
 
 	"tertulia/chat"
+	"tertulia/internal/count"
 	"tertulia/internal/store"
 )
 
 // Member returns a room and a user's standing in it; see [store.Members].
 func (s *Store) Member(ctx context.Context, id chat.RoomID, user chat.UserID) (chat.Room, chat.Member, error) {
-	s.counts.Reads.Of(readMember).Inc()
+	s.counts.Reads.Of(count.ReadMember).Inc()
 	room, member := s.noRoom(id), chat.Member{Room: id, User: chat.User{ID: user}}
 	var (
 		r roomRow
@@ -29,7 +30,7 @@ func (s *Store) Member(ctx context.Context, id chat.RoomID, user chat.UserID) (c
 
 // Arrivals returns what there is to know of users who come into rooms.
 func (s *Store) Arrivals(ctx context.Context, asked []store.Arrival) ([]store.Arrived, error) {
-	s.counts.Reads.Of(readMember).Inc()
+	s.counts.Reads.Of(count.ReadMember).Inc()
 	arrived := make([]store.Arrived, len(asked))
 	rooms, users := make([]string, len(asked)), make([]string, len(asked))
 	for i, a := range asked {
@@ -59,7 +60,7 @@ func (s *Store) Arrivals(ctx context.Context, asked []store.Arrival) ([]store.Ar
 
 // Members returns those who are in a room.
 func (s *Store) Members(ctx context.Context, id chat.RoomID, states []chat.State, after chat.UserID, limit int) (members []chat.Member, err error) {
-	s.counts.Reads.Of(readMember).Inc()
+	s.counts.Reads.Of(count.ReadMember).Inc()
 	words := make([]string, len(states))
 	for i, state := range states {
 		words[i] = state.String()
@@ -76,7 +77,7 @@ func (s *Store) Members(ctx context.Context, id chat.RoomID, states []chat.State
 
 // Standings returns the rooms of a user.
 func (s *Store) Standings(ctx context.Context, user chat.UserID, after chat.RoomID, limit int) (standings []store.Standing, err error) {
-	s.counts.Reads.Of(readMember).Inc()
+	s.counts.Reads.Of(count.ReadMember).Inc()
 	var (
 		r roomRow
 		m memberRow

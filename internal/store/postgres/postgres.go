@@ -23,6 +23,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"tertulia/internal/count"
 	"tertulia/internal/store"
 )
 
@@ -80,7 +81,7 @@ type Store struct {
 	dialer  *dialer
 	meta    meta
 	sql     statements
-	counts  *Counts
+	counts  *count.Store
 	readers *pgxpool.Pool
 	appends *lanes
 	others  *lanes // whatever else writes
@@ -103,7 +104,7 @@ func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{config: c, dialer: d, counts: newCounts(), sql: statementsIn(c.Schema)}
+	s := &Store{config: c, dialer: d, counts: count.NewStore(), sql: statementsIn(c.Schema)}
 	if s.meta, err = prepare(ctx, d); err != nil {
 		return nil, err
 	}
@@ -127,6 +128,9 @@ func (s *Store) Secret() []byte { return s.meta.secret }
 
 // Writers is the number of lanes.
 func (s *Store) Writers() int { return s.config.Writers }
+
+// Counts returns the counts of this store.
+func (s *Store) Counts() *count.Store { return s.counts }
 
 // Close waits for calls under way and closes all connections. Closing again
 // does nothing.

@@ -5,12 +5,13 @@ import (
 	"math"
 
 	"tertulia/chat"
+	"tertulia/internal/count"
 	"tertulia/internal/store"
 )
 
 // Room returns a room's state; see [store.Reader].
 func (s *Store) Room(ctx context.Context, id chat.RoomID) (chat.Room, error) {
-	s.counts.Reads.Of(readRoom).Inc()
+	s.counts.Reads.Of(count.ReadRoom).Inc()
 	room := s.noRoom(id)
 	var r roomRow
 	err := s.read(ctx, "read room "+string(id), statement{s.sql.room, []any{string(id)}, r.dest(), func() (err error) {
@@ -42,7 +43,7 @@ func (s *Store) Heads(ctx context.Context, ids []chat.RoomID) (heads []store.Hea
 
 // listRooms returns the rooms that a statement finds.
 func (s *Store) listRooms(ctx context.Context, step, sql string, args ...any) (rooms []chat.Room, err error) {
-	s.counts.Reads.Of(readRoom).Inc()
+	s.counts.Reads.Of(count.ReadRoom).Inc()
 	var r roomRow
 	err = s.read(ctx, step, statement{sql, args, r.dest(), func() error {
 		room, err := r.room(s.meta.epoch)
@@ -66,7 +67,7 @@ func (s *Store) Before(ctx context.Context, id chat.RoomID, before uint64, limit
 }
 
 func (s *Store) page(ctx context.Context, sql string, id chat.RoomID, seq uint64, limit store.Limit) (store.Page, error) {
-	s.counts.Reads.Of(readHistory).Inc()
+	s.counts.Reads.Of(count.ReadHistory).Inc()
 	page := store.Page{Room: s.noRoom(id)}
 	var (
 		r    roomRow

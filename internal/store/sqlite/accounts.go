@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tertulia/chat"
+	"tertulia/internal/count"
 )
 
 // PutAccount makes or changes an account; see [store.Accounts].
@@ -25,7 +26,7 @@ func (s *Store) PutAccount(ctx context.Context, a chat.Account) (chat.Account, e
 
 // Account returns an account; ok is false if there is none.
 func (s *Store) Account(ctx context.Context, id chat.UserID) (a chat.Account, ok bool, err error) {
-	s.counts.Reads.Of(readAccount).Inc()
+	s.counts.Reads.Of(count.ReadAccount).Inc()
 	err = s.read(ctx, "read account "+string(id), func(r *reader) (err error) {
 		a, ok, err = r.account(id)
 		return err
@@ -44,7 +45,7 @@ func (r *reader) account(id chat.UserID) (a chat.Account, ok bool, err error) {
 
 // Accounts returns accounts in the order of their ids.
 func (s *Store) Accounts(ctx context.Context, after chat.UserID, limit int) (accounts []chat.Account, err error) {
-	s.counts.Reads.Of(readAccount).Inc()
+	s.counts.Reads.Of(count.ReadAccount).Inc()
 	err = s.read(ctx, "read accounts", func(r *reader) error {
 		rows, err := r.stmt.accounts.query(string(after), rowLimit(limit))
 		if err != nil {

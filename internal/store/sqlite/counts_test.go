@@ -22,7 +22,7 @@ func TestCounts(t *testing.T) {
 	if got := count.Sum(s.Counts().Read); got.Count != 2 || got.Sum <= 0 {
 		t.Errorf("%d reads took %v s, want two and some time", got.Count, got.Sum)
 	}
-	for of, want := range map[string]uint64{readHistory: 1, readRoom: 1, readMember: 0} {
+	for of, want := range map[string]uint64{count.ReadHistory: 1, count.ReadRoom: 1, count.ReadMember: 0} {
 		if got := s.Counts().Reads.Of(of).Value(); got != want {
 			t.Errorf("%d reads of %s, want %d", got, of, want)
 		}

@@ -8,12 +8,13 @@ import (
 	"sort"
 
 	"tertulia/chat"
+	"tertulia/internal/count"
 	"tertulia/internal/store"
 )
 
 // Rooms lists rooms; see [store.Directory].
 func (s *Store) Rooms(ctx context.Context, access []chat.Access, after chat.RoomID, limit int) (rooms []chat.Room, err error) {
-	s.counts.Reads.Of(readRoom).Inc()
+	s.counts.Reads.Of(count.ReadRoom).Inc()
 	err = s.read(ctx, "list rooms", func(r *reader) (err error) {
 		rooms, err = r.rooms(ctx, access, after, limit)
 		return err

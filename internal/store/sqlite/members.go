@@ -5,12 +5,13 @@ import (
 	"errors"
 
 	"tertulia/chat"
+	"tertulia/internal/count"
 	"tertulia/internal/store"
 )
 
 // Member returns a room and a user's standing in it; see [store.Members].
 func (s *Store) Member(ctx context.Context, id chat.RoomID, user chat.UserID) (room chat.Room, m chat.Member, err error) {
-	s.counts.Reads.Of(readMember).Inc()
+	s.counts.Reads.Of(count.ReadMember).Inc()
 	err = s.read(ctx, "read member "+string(user)+" of room "+string(id), func(r *reader) (err error) {
 		room, m, err = r.member(id, user)
 		return err
@@ -20,7 +21,7 @@ func (s *Store) Member(ctx context.Context, id chat.RoomID, user chat.UserID) (r
 
 // Arrivals returns what there is to know of users who come into rooms.
 func (s *Store) Arrivals(ctx context.Context, asked []store.Arrival) ([]store.Arrived, error) {
-	s.counts.Reads.Of(readMember).Inc()
+	s.counts.Reads.Of(count.ReadMember).Inc()
 	arrived := make([]store.Arrived, len(asked))
 	err := s.read(ctx, "read who comes", func(r *reader) (err error) {
 		for i, a := range asked {
@@ -35,7 +36,7 @@ func (s *Store) Arrivals(ctx context.Context, asked []store.Arrival) ([]store.Ar
 
 // Members returns those who are in a room.
 func (s *Store) Members(ctx context.Context, id chat.RoomID, states []chat.State, after chat.UserID, limit int) (members []chat.Member, err error) {
-	s.counts.Reads.Of(readMember).Inc()
+	s.counts.Reads.Of(count.ReadMember).Inc()
 	err = s.read(ctx, "read members of room "+string(id), func(r *reader) (err error) {
 		members, err = r.members(ctx, id, states, after, limit)
 		return err
@@ -45,7 +46,7 @@ func (s *Store) Members(ctx context.Context, id chat.RoomID, states []chat.State
 
 // Standings returns the rooms of a user.
 func (s *Store) Standings(ctx context.Context, user chat.UserID, after chat.RoomID, limit int) (standings []store.Standing, err error) {
-	s.counts.Reads.Of(readMember).Inc()
+	s.counts.Reads.Of(count.ReadMember).Inc()
 	err = s.read(ctx, "read rooms of user "+string(user), func(r *reader) (err error) {
 		standings, err = r.standings(ctx, user, after, limit)
 		return err

@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"tertulia/chat"
+	"tertulia/internal/count"
 	"tertulia/internal/store"
 )
 
 // Room returns a room's state; see [store.Reader].
 func (s *Store) Room(ctx context.Context, id chat.RoomID) (room chat.Room, err error) {
-	s.counts.Reads.Of(readRoom).Inc()
+	s.counts.Reads.Of(count.ReadRoom).Inc()
 	err = s.read(ctx, "read room "+string(id), func(r *reader) (err error) {
 		room, _, err = r.room(id)
 		return errors.Join(err, r.end())
@@ -26,7 +27,7 @@ func (s *Store) Room(ctx context.Context, id chat.RoomID) (room chat.Room, err e
 // Heads returns the rooms among ids that have a log, with the tags of their
 // newest events.
 func (s *Store) Heads(ctx context.Context, ids []chat.RoomID) (heads []store.Head, err error) {
-	s.counts.Reads.Of(readRoom).Inc()
+	s.counts.Reads.Of(count.ReadRoom).Inc()
 	err = s.read(ctx, "read heads", func(r *reader) (err error) {
 		heads, err = r.heads(ctx, ids)
 		return err
@@ -36,7 +37,7 @@ func (s *Store) Heads(ctx context.Context, ids []chat.RoomID) (heads []store.Hea
 
 // After returns the first events with seq > after.
 func (s *Store) After(ctx context.Context, id chat.RoomID, after uint64, limit store.Limit) (page store.Page, err error) {
-	s.counts.Reads.Of(readHistory).Inc()
+	s.counts.Reads.Of(count.ReadHistory).Inc()
 	err = s.read(ctx, "read room "+string(id), func(r *reader) (err error) {
 		page, err = r.page(ctx, id, r.events(r.stmt.after, r.stmt.afterOnly, clampSeq(after), limit), limit)
 		return err
@@ -46,7 +47,7 @@ func (s *Store) After(ctx context.Context, id chat.RoomID, after uint64, limit s
 
 // Before returns the last events with seq < before; 0 means the end.
 func (s *Store) Before(ctx context.Context, id chat.RoomID, before uint64, limit store.Limit) (page store.Page, err error) {
-	s.counts.Reads.Of(readHistory).Inc()
+	s.counts.Reads.Of(count.ReadHistory).Inc()
 	if before == 0 {
 		before = math.MaxInt64
 	}

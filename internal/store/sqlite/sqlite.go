@@ -27,6 +27,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tertulia/internal/count"
 	"tertulia/internal/store"
 )
 
@@ -55,7 +56,7 @@ type Store struct {
 	now     func() time.Time // replaced by tests before the first call
 	readers chan *reader     // those at rest
 	ckpt    *checkpointer
-	counts  *Counts
+	counts  *count.Store
 
 	// lane is held by whoever uses the writer: send to take it, receive to
 	// give it back.
@@ -97,7 +98,7 @@ func open(ctx context.Context, cfg Config, vfs string) (_ *Store, err error) {
 		dir:     dir,
 		lock:    lock,
 		now:     time.Now,
-		counts:  newCounts(),
+		counts:  count.NewStore(),
 		readers: make(chan *reader, readerCount),
 		lane:    make(chan struct{}, 1),
 	}
@@ -156,6 +157,9 @@ func (s *Store) Epoch() string { return s.epoch }
 
 // Writers is 1: SQLite takes one write transaction at a time.
 func (s *Store) Writers() int { return 1 }
+
+// Counts returns the counts of this store.
+func (s *Store) Counts() *count.Store { return s.counts }
 
 // Close waits for calls under way, moves what is in the write-ahead log into
 // the database file, and lets go of the folder. Closing again does nothing.
