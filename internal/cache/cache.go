@@ -117,7 +117,7 @@ func newStore(cfg Config) *Store {
 		log:   cfg.Logger,
 		rooms: make(map[chat.RoomID]*change),
 	}
-	s.states = gather.New(stateRate, stateWithin, s.readStates)
+	s.states = gather.New(stateRate, stateWithin, s.log, s.readStates)
 	return s
 }
 

@@ -8,6 +8,9 @@ package gather
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -23,6 +26,7 @@ type Gather[K, V any] struct {
 	ask     func(ctx context.Context, keys []K) ([]V, error)
 	rate    limit.Rate
 	within  time.Duration
+	log     *slog.Logger
 	ctx     context.Context // ends with Close
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -43,9 +47,10 @@ type question[K, V any] struct {
 
 // New returns a Gather whose questions ask answers, each within a time, and with
 // a value for each key in their order. A question does not end because one of
-// those who asked gives up. The caller ends it with Close.
-func New[K, V any](rate limit.Rate, within time.Duration, ask func(ctx context.Context, keys []K) ([]V, error)) *Gather[K, V] {
-	g := &Gather[K, V]{ask: ask, rate: rate, within: within}
+// those who asked gives up, and a panic of ask is logged, and an error to all of
+// them. The caller ends it with Close.
+func New[K, V any](rate limit.Rate, within time.Duration, log *slog.Logger, ask func(ctx context.Context, keys []K) ([]V, error)) *Gather[K, V] {
+	g := &Gather[K, V]{ask: ask, rate: rate, within: within, log: log}
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	return g
 }
@@ -106,6 +111,12 @@ func (g *Gather[K, V]) run(q *question[K, V], now bool, wait time.Duration) {
 	g.mu.Unlock()
 	ctx, cancel := context.WithTimeout(g.ctx, g.within)
 	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			g.log.Error("panic in a question", "panic", p, "stack", string(debug.Stack()))
+			q.err = fmt.Errorf("gather: panic: %v", p)
+		}
+	}()
 	q.values, q.err = g.ask(ctx, q.keys)
 }
 

@@ -3,6 +3,8 @@ package gather
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,7 +30,7 @@ type doubling struct {
 
 func newDoubling() *doubling {
 	d := new(doubling)
-	d.Gather = New(tenASecond, time.Minute, func(ctx context.Context, keys []int) ([]int, error) {
+	d.Gather = New(tenASecond, time.Minute, slog.New(slog.DiscardHandler), func(ctx context.Context, keys []int) ([]int, error) {
 		d.questions.Add(1)
 		d.largest.Store(max(d.largest.Load(), int64(len(keys))))
 		values := make([]int, len(keys))
@@ -139,9 +141,21 @@ func TestGivingUp(t *testing.T) {
 
 func TestError(t *testing.T) {
 	wrong := errors.New("wrong")
-	g := New(tenASecond, time.Minute, func(context.Context, []int) ([]int, error) { return nil, wrong })
+	g := New(tenASecond, time.Minute, slog.New(slog.DiscardHandler), func(context.Context, []int) ([]int, error) { return nil, wrong })
 	defer g.Close()
 	if _, err := g.Get(t.Context(), 1); !errors.Is(err, wrong) {
 		t.Errorf("Get = %v, want %v", err, wrong)
+	}
+}
+
+// A panic ends the question and nothing else.
+func TestPanic(t *testing.T) {
+	g := New(tenASecond, time.Minute, slog.New(slog.DiscardHandler), func(_ context.Context, keys []int) ([]int, error) { return keys[:1/keys[0]], nil })
+	defer g.Close()
+	if _, err := g.Get(t.Context(), 0); err == nil || !strings.Contains(err.Error(), "divide by zero") {
+		t.Errorf("Get = %v, want the panic", err)
+	}
+	if got, err := g.Get(t.Context(), 1); err != nil || got[0] != 1 {
+		t.Errorf("Get after a panic = %v, %v, want 1", got, err)
 	}
 }

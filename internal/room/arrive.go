@@ -19,7 +19,9 @@ var arrivalRate = limit.Rate{Count: 10, Per: time.Second, Burst: 20}
 // arrivals reads the standings of users who come into rooms.
 type arrivals = gather.Gather[store.Arrival, store.Arrived]
 
-func newArrivals(s *Service) *arrivals { return gather.New(arrivalRate, readLimit, s.readArrivals) }
+func newArrivals(s *Service) *arrivals {
+	return gather.New(arrivalRate, readLimit, s.log, s.readArrivals)
+}
 
 func (s *Service) readArrivals(ctx context.Context, asked []store.Arrival) ([]store.Arrived, error) {
 	changes := s.admissions.mark()
