@@ -86,6 +86,9 @@ type AttachOptions struct {
 	// a reader that can be continued.
 	Recent      int
 	RecentBytes int
+	// Hurry says that the reader does not wait for others where the store is
+	// read for many together, having done so just now.
+	Hurry bool
 }
 
 // Attached is the instant at which a reader joined a room.
@@ -113,7 +116,7 @@ type Attached struct {
 // hub. Errors are *chat.Error, or wrap the store's. The caller ends the Sub
 // with Detach.
 func (h *Hub) Attach(ctx context.Context, c *Conn, id chat.RoomID, opt AttachOptions) (*Sub, Attached, error) {
-	f, err := h.feed(bus.RoomTopic(id), id)
+	f, err := h.feed(bus.RoomTopic(id), id, opt.Hurry)
 	if err != nil {
 		return nil, Attached{}, err
 	}
@@ -130,7 +133,7 @@ func (h *Hub) Attach(ctx context.Context, c *Conn, id chat.RoomID, opt AttachOpt
 // [Sub.Start]. The events are passing ones, made by Encoder.Notice, and all of
 // them are for the profile [V1]. Errors and Detach are as for Attach.
 func (h *Hub) AttachUser(c *Conn) (*Sub, error) {
-	f, err := h.feed(bus.UserTopic(c.self), "")
+	f, err := h.feed(bus.UserTopic(c.self), "", false)
 	if err != nil {
 		return nil, err
 	}

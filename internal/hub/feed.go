@@ -104,7 +104,7 @@ func (f *Feed) isReady() bool {
 
 // open listens to the topic, and only then reads the end of the room's log:
 // what is stored after the read is also heard.
-func (f *Feed) open() {
+func (f *Feed) open(hurry bool) {
 	defer close(f.ready)
 	ctx, cancel := context.WithTimeout(f.hub.ctx, openTimeout)
 	defer cancel()
@@ -119,7 +119,7 @@ func (f *Feed) open() {
 		f.mu.Unlock()
 		return
 	}
-	limit := store.Limit{Events: warmEvents, Bytes: f.hub.cfg.TailBytes / 2, Patient: true}
+	limit := store.Limit{Events: warmEvents, Bytes: f.hub.cfg.TailBytes / 2, Patient: !hurry}
 	page, err := f.hub.cfg.Log.Before(ctx, f.room, 0, limit)
 	if err != nil {
 		f.openErr = fmt.Errorf("read the end of room %s: %w", f.room, err)

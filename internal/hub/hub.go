@@ -145,14 +145,32 @@ func (h *Hub) Close() {
 // feed returns the open feed of a topic with one more reference, opening it if
 // there is none. id is the room whose topic it is, "" if it is a user's. The
 // caller gives the reference back with release.
-func (h *Hub) feed(topic bus.Topic, id chat.RoomID) (*Feed, error) {
-	h.mu.Lock()
-	if h.feeds == nil {
-		h.mu.Unlock()
+func (h *Hub) feed(topic bus.Topic, id chat.RoomID, hurry bool) (*Feed, error) {
+	f, first := h.refer(topic, id)
+	if f == nil {
 		return nil, chat.Errorf(chat.ShuttingDown, "The server is stopping; connect again in a moment.")
 	}
-	f := h.feeds[topic]
-	first := f == nil
+	if first {
+		f.open(hurry)
+	}
+	<-f.ready
+	if f.openErr != nil {
+		h.release(f)
+		return nil, f.openErr
+	}
+	return f, nil
+}
+
+// refer returns the feed of a topic with one more reference, nil if the hub is
+// closed. If first is true the caller has to open it.
+func (h *Hub) refer(topic bus.Topic, id chat.RoomID) (f *Feed, first bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.feeds == nil {
+		return nil, false
+	}
+	f = h.feeds[topic]
+	first = f == nil
 	if first {
 		f = newFeed(h, topic, id)
 		h.feeds[topic] = f
@@ -161,17 +179,34 @@ func (h *Hub) feed(topic bus.Topic, id chat.RoomID) (*Feed, error) {
 		f.active.Store(true) // nobody has looked since
 	}
 	f.refs++
-	h.mu.Unlock()
+	return f, first
+}
 
-	if first {
-		f.open()
+// Open has the feeds of rooms opened at the same time, where [Hub.Attach] would
+// open one after the other, and keeps them until the returned function is
+// called. What became of each is said by Attach, to which a single one is left.
+// hurry is as in [AttachOptions].
+func (h *Hub) Open(rooms []chat.RoomID, hurry bool) (release func()) {
+	if len(rooms) < 2 {
+		return func() {}
 	}
-	<-f.ready
-	if f.openErr != nil {
-		h.release(f)
-		return nil, f.openErr
+	var feeds []*Feed
+	for _, id := range rooms {
+		f, first := h.refer(bus.RoomTopic(id), id)
+		if f == nil {
+			break
+		}
+		feeds = append(feeds, f)
+		if open := func() { f.open(hurry) }; first && !h.spawn(open) {
+			open() // and learns that the hub is closing
+		}
 	}
-	return f, nil
+	return func() {
+		for _, f := range feeds {
+			<-f.ready
+			h.release(f)
+		}
+	}
 }
 
 // release gives back a reference. A feed that could not open is forgotten

@@ -96,7 +96,7 @@ var calls = map[string]func(*cell) error{
 	"EnterAt": func(c *cell) error {
 		return c.s.EnterAt(c.t.Context(), c.by, c.room, c.s.Log().Epoch(), 0)
 	},
-	"EnterAll": func(c *cell) error { return c.s.EnterAll(c.t.Context(), c.by, []chat.RoomID{c.room})[0].Err },
+	"EnterAll": func(c *cell) error { return c.s.EnterAll(c.t.Context(), c.by, []chat.RoomID{c.room}, false)[0].Err },
 	"Enter":    func(c *cell) error { _, err := c.s.Enter(c.t.Context(), c.by, c.room); return err },
 	"History":  func(c *cell) error { _, err := c.s.History(c.t.Context(), c.by, c.room, Range{Limit: 10}); return err },
 	"Message":  func(c *cell) error { _, err := c.s.Message(c.t.Context(), c.by, c.room, c.message); return err },

@@ -25,7 +25,7 @@ func (s *Service) EnterAt(ctx context.Context, by chat.Principal, id chat.RoomID
 			return nil
 		}
 	}
-	return s.EnterAll(ctx, by, []chat.RoomID{id})[0].Err
+	return s.EnterAll(ctx, by, []chat.RoomID{id}, false)[0].Err
 }
 
 // open returns what there is to know of a room at a place of its log, from

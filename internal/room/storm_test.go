@@ -57,7 +57,7 @@ func TestStormArrives(t *testing.T) {
 	for i := range 1000 {
 		all.Go(func() {
 			id := chat.UserID("u" + strconv.Itoa(i))
-			at := s.EnterAll(t.Context(), chat.Principal{User: chat.User{ID: id}}, []chat.RoomID{"r", "s", chat.RoomID("dm:u1:u2")})
+			at := s.EnterAll(t.Context(), chat.Principal{User: chat.User{ID: id}}, []chat.RoomID{"r", "s", chat.RoomID("dm:u1:u2")}, false)
 			switch {
 			case id == "u8":
 				if !hasCode(at[0].Err, chat.Forbidden) || !hasCode(at[1].Err, chat.Forbidden) {

@@ -51,14 +51,8 @@ func (srv *Services) Poll(ctx context.Context, p Poll) (wire.Polled, error) {
 	r.life.begin(p.Identity, srv.Watch, r.dismiss)
 	r.conn = srv.Hub.Connect(r, p.User.ID, &hub.Dialect{Profile: hub.V1, Bye: pollBye, Ended: r.removed, Wrap: r.take})
 	defer r.leave()
-	for _, room := range p.Rooms {
-		if err := r.enter(ctx, room); err != nil {
-			told := asError(err)
-			if told.Code.Retryable() {
-				return wire.Polled{}, told
-			}
-			r.got.Ended = append(r.got.Ended, wire.PollEnd{Room: room.Room, Err: told})
-		}
+	if err := r.enterAll(ctx); err != nil {
+		return wire.Polled{}, err
 	}
 	if len(r.rooms) == 0 {
 		return wire.Polled{}, r.got.Ended[0].Err
@@ -98,6 +92,25 @@ type entered struct {
 	visit   *presence.Visit
 	head    uint64
 	version uint64 // of presence
+}
+
+// enterAll attaches to the rooms. The error is of one that cannot be read now.
+func (r *pollReader) enterAll(ctx context.Context) error {
+	var rooms []chat.RoomID
+	for _, room := range r.ask.Rooms {
+		rooms = append(rooms, room.Room)
+	}
+	defer r.srv.Hub.Open(rooms, false)()
+	for _, room := range r.ask.Rooms {
+		if err := r.enter(ctx, room); err != nil {
+			told := asError(err)
+			if told.Code.Retryable() {
+				return told
+			}
+			r.got.Ended = append(r.got.Ended, wire.PollEnd{Room: room.Room, Err: told})
+		}
+	}
+	return nil
 }
 
 // enter attaches to a room.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"time"
 
 	"tertulia/chat"
 	"tertulia/internal/hub"
@@ -55,12 +56,14 @@ type arrival struct {
 // be. Nothing changes for one that the client is in. The store is asked once for
 // all of them who the client is there.
 func (v *V1) subscribe(ctx context.Context, wants []wire.Subscription, re string, refused func(chat.RoomID, error)) {
+	hurry := v.hurries()
+	defer v.open(wants, hurry)()
 	arrivals := make([]arrival, len(wants))
 	for i, want := range wants {
 		arrivals[i].want = want
-		v.attach(ctx, arrivals[:i+1])
+		v.attach(ctx, arrivals[:i+1], hurry)
 	}
-	v.standings(ctx, arrivals)
+	v.standings(ctx, arrivals, hurry)
 	for i := range arrivals {
 		if err := v.arrive(ctx, &arrivals[i], re); err != nil {
 			refused(arrivals[i].want.Room, err)
@@ -74,9 +77,29 @@ func (v *V1) subscribeTo(ctx context.Context, want wire.Subscription, re string)
 	return refusal
 }
 
+// hurries reports whether the client has come into rooms just now: one that
+// comes into one after the other does not wait for others each time.
+func (v *V1) hurries() bool {
+	last := v.came
+	v.came = time.Now()
+	return v.came.Sub(last) < time.Second
+}
+
+// open has the rooms opened together that are to be attached to. The returned
+// function is called when they have been.
+func (v *V1) open(wants []wire.Subscription, hurry bool) (release func()) {
+	var rooms []chat.RoomID
+	for _, want := range wants {
+		if want.Room != wire.Inbox && !v.isIn(want.Room) {
+			rooms = append(rooms, want.Room)
+		}
+	}
+	return v.srv.Hub.Open(rooms, hurry)
+}
+
 // attach attaches to the last one of arrivals, unless the client is there, or
 // is about to be.
-func (v *V1) attach(ctx context.Context, arrivals []arrival) {
+func (v *V1) attach(ctx context.Context, arrivals []arrival, hurry bool) {
 	a, before := &arrivals[len(arrivals)-1], arrivals[:len(arrivals)-1]
 	if a.want.Room == wire.Inbox || v.isIn(a.want.Room) {
 		return
@@ -96,7 +119,7 @@ func (v *V1) attach(ctx context.Context, arrivals []arrival) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
-	a.sub, a.at, a.err = v.srv.Hub.Attach(ctx, v.conn, a.want.Room, hub.AttachOptions{After: a.want.After, Recent: a.want.History, RecentBytes: historyBytes})
+	a.sub, a.at, a.err = v.srv.Hub.Attach(ctx, v.conn, a.want.Room, hub.AttachOptions{After: a.want.After, Recent: a.want.History, RecentBytes: historyBytes, Hurry: hurry})
 }
 
 // rooms returns how many rooms the client is in.
@@ -108,7 +131,7 @@ func (v *V1) rooms() int {
 
 // standings reads what the rooms are to the user, after they were attached to,
 // so that a removal in between is not missed.
-func (v *V1) standings(ctx context.Context, arrivals []arrival) {
+func (v *V1) standings(ctx context.Context, arrivals []arrival, hurry bool) {
 	var attached []*arrival
 	var ids []chat.RoomID
 	for i := range arrivals {
@@ -121,7 +144,7 @@ func (v *V1) standings(ctx context.Context, arrivals []arrival) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
-	for i, e := range v.srv.Rooms.EnterAll(ctx, v.by, ids) {
+	for i, e := range v.srv.Rooms.EnterAll(ctx, v.by, ids, hurry) {
 		attached[i].my, attached[i].err = e.Standing, e.Err
 		if e.Err == nil && attached[i].want.Receipts {
 			attached[i].receipts, attached[i].err = v.marks(ctx, ids[i])

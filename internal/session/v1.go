@@ -64,7 +64,9 @@ type V1 struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup // marks being stored, subscriptions being left
 
-	listing *listing // owned by the reader; nil unless the client has opened its inbox
+	// Owned by the reader.
+	listing *listing  // nil unless the client has opened its inbox
+	came    time.Time // when the client came into rooms last
 
 	mu   sync.Mutex
 	subs map[chat.RoomID]*subscription

@@ -469,3 +469,26 @@ func TestV1StoreFails(t *testing.T) {
 		a.leave(true)
 	})
 }
+
+// Nobody waits long for others: a client that comes into one room after the
+// other does so once, and the rooms of a command are opened together.
+func TestV1RoomsComeSoon(t *testing.T) {
+	inBubble(t, func(n *node) {
+		a := n.dial(ana)
+		const rooms = 50
+		for i := range rooms {
+			a.send(subscribeTo(i, 1, func(int) string { return "" }))
+		}
+		time.Sleep(time.Second)
+		if got := len(a.frames(`{"type":"subscribed"}`)); got != rooms {
+			t.Errorf("%d of %d rooms were subscribed to one after the other within a second", got, rooms)
+		}
+		n.store.before = func(int) { time.Sleep(100 * time.Millisecond) } // those who open rooms wait for one another
+		a.send(subscribeTo(rooms, rooms, func(int) string { return "" }))
+		time.Sleep(time.Second)
+		if got := len(a.frames(`{"type":"subscribed"}`)); got != rooms {
+			t.Errorf("%d of %d rooms of a command were subscribed to within a second", got, rooms)
+		}
+		a.leave(true)
+	})
+}
