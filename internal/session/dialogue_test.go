@@ -54,6 +54,8 @@ type shelf struct {
 
 	// before is called for each call of Before with its number of events.
 	before func(events int)
+	// members is called for each call of Members.
+	members func()
 }
 
 // hold has appends wait until the returned function is called.
@@ -109,6 +111,16 @@ func (s *shelf) Before(ctx context.Context, id chat.RoomID, before uint64, limit
 		s.before(limit.Events)
 	}
 	return s.Store.Before(ctx, id, before, limit)
+}
+
+func (s *shelf) Members(ctx context.Context, room chat.RoomID, states []chat.State, after chat.UserID, limit int) ([]chat.Member, error) {
+	if s.members != nil {
+		s.members()
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.Store.Members(ctx, room, states, after, limit)
 }
 
 // counted is a bus that counts its subscriptions.

@@ -114,7 +114,9 @@ func (v *V1) attach(ctx context.Context, arrivals []arrival, hurry bool) {
 		}
 	}
 	if v.rooms()+coming >= MaxSubscriptions {
-		a.err = chat.Errorf(chat.TooManyRooms, "This connection has its %d subscriptions; end one of them first.", MaxSubscriptions)
+		if coming == 0 { // else one of those may be refused: arrive looks again
+			a.err = chat.Errorf(chat.TooManyRooms, "This connection has its %d subscriptions; end one of them first.", MaxSubscriptions)
+		}
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, commandTime)
@@ -142,9 +144,9 @@ func (v *V1) standings(ctx context.Context, arrivals []arrival, hurry bool) {
 	if len(ids) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, commandTime)
+	asking, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
-	for i, e := range v.srv.Rooms.EnterAll(ctx, v.by, ids, hurry) {
+	for i, e := range v.srv.Rooms.EnterAll(asking, v.by, ids, hurry) {
 		attached[i].my, attached[i].err = e.Standing, e.Err
 		if e.Err == nil && attached[i].want.Receipts {
 			attached[i].receipts, attached[i].err = v.marks(ctx, ids[i])
@@ -154,6 +156,8 @@ func (v *V1) standings(ctx context.Context, arrivals []arrival, hurry bool) {
 
 // marks returns the marks of others in a room.
 func (v *V1) marks(ctx context.Context, room chat.RoomID) (receipts []chat.Member, err error) {
+	ctx, cancel := context.WithTimeout(ctx, commandTime)
+	defer cancel()
 	marks, err := v.srv.Rooms.Marks(ctx, v.by, room, "", maxReceipts+1)
 	for _, m := range marks {
 		if m.User.ID != v.by.User.ID && len(receipts) < maxReceipts {
@@ -179,7 +183,7 @@ func (v *V1) arrive(ctx context.Context, a *arrival, re string) error {
 		v.enter(a, re)
 	case v.isIn(a.want.Room):
 		v.replies.send(func(b []byte) []byte { return wire.AppendOK(b, re, a.want.Room) })
-	default: // it has been removed meanwhile, or the same room was refused just now
+	default: // it has been removed meanwhile, the same room was refused just now, or others took the last places
 		return v.subscribeTo(ctx, a.want, re)
 	}
 	return nil

@@ -387,6 +387,13 @@ func TestV1ManyRooms(t *testing.T) {
 		}
 		a.send(subscribeTo(MaxSubscriptions, 1, func(int) string { return "" }))
 		a.want(`{"type":"error","room":"r1000","code":"too_many_rooms"}`)
+		// One that is refused takes no place from those behind it.
+		if err := n.Rooms.Ban(context.Background(), chat.Principal{Service: true}, "no", ana, ""); err != nil {
+			t.Fatal(err)
+		}
+		a.send(`{"type":"unsubscribe","rooms":["r0"]}`, `{"type":"subscribe","rooms":[{"room":"no"},{"room":"r0"},{"room":"r1000"}]}`)
+		a.want(`{"type":"unsubscribed","room":"r0"}`, `{"type":"error","room":"no","code":"banned"}`)
+		a.wantAll(`{"type":"subscribed","room":"r0"}`, `{"type":"caught_up","room":"r0"}`, `{"type":"error","room":"r1000","code":"too_many_rooms"}`)
 		a.leave(true)
 		for i := range MaxSubscriptions {
 			b.send(fmt.Sprintf(`{"type":"message","room":"r%d","nonce":"n","content":"x"}`, i))
@@ -488,6 +495,21 @@ func TestV1RoomsComeSoon(t *testing.T) {
 		time.Sleep(time.Second)
 		if got := len(a.frames(`{"type":"subscribed"}`)); got != rooms {
 			t.Errorf("%d of %d rooms of a command were subscribed to within a second", got, rooms)
+		}
+		a.leave(true)
+	})
+}
+
+// Each room of a command has its time, however slow those before it were.
+func TestV1SlowReceipts(t *testing.T) {
+	inBubble(t, func(n *node) {
+		a := n.dial(ana)
+		n.store.members = func() { time.Sleep(commandTime / 4) }
+		const rooms = 10
+		a.send(subscribeTo(0, rooms, func(int) string { return `,"receipts":true` }))
+		time.Sleep(rooms * commandTime)
+		if got := len(a.frames(`{"type":"subscribed"}`)); got != rooms {
+			t.Errorf("%d of %d rooms were subscribed to", got, rooms)
 		}
 		a.leave(true)
 	})
