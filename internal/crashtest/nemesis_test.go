@@ -207,7 +207,8 @@ func (n *nemesis) wait(ctx context.Context, d time.Duration) error {
 
 // heal returns when a message posted at one node has come to another.
 func (n *nemesis) heal(ctx context.Context) error {
-	from, to := n.nodes[n.rnd.IntN(len(n.nodes))], n.nodes[n.rnd.IntN(len(n.nodes))]
+	places := n.rnd.Perm(len(n.nodes))
+	from, to := n.nodes[places[0]], n.nodes[places[1]]
 	deadline := time.Now().Add(healLimit)
 	for try := 0; ; try++ {
 		err := n.probe(ctx, from.addr, to.addr, fmt.Sprintf("probe-%d-%d", len(n.heals), try))
