@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tertulia/chat"
+	"tertulia/internal/store"
 )
 
 var accountCases = []testCase{
@@ -25,12 +26,18 @@ var accountCases = []testCase{
 		w.wantAccount(made)
 		want := made
 		want.Name, want.Disabled = "Ana María", true
+		if w.disabled(want.ID) {
+			w.Errorf("who arrives is disabled, want not yet")
+		}
 		if got := w.put(chat.Account{User: want.User, Disabled: true}); got != want {
 			w.Errorf("PutAccount = %+v, want %+v", got, want)
 		}
 		w.wantAccount(want)
 		w.reopen()
 		w.wantAccount(want)
+		if !w.disabled(want.ID) || w.disabled("nobody") {
+			w.Errorf("who arrives is not disabled, or others are")
+		}
 		want.Disabled = false
 		w.put(chat.Account{User: want.User})
 		w.wantAccount(want)
@@ -200,4 +207,11 @@ func (w *world) revoked(id string) bool {
 		w.Fatalf("Validity(%q) = %v, %v, want one", id, got, err)
 	}
 	return got[0].TokenRevoked
+}
+
+// disabled is what is known of a user's account where it comes into a room
+// without a log.
+func (w *world) disabled(user chat.UserID) bool {
+	w.Helper()
+	return w.arrivals(store.Arrival{Room: "nobody's", User: user})[0].Disabled
 }

@@ -113,14 +113,24 @@ func (w *world) member(room chat.RoomID, user chat.UserID) (chat.Room, chat.Memb
 	if err != nil {
 		w.Fatalf("Member(%s, %s) = %v, want nil", room, user, err)
 	}
-	want := store.Arrived{Standing: store.Standing{Room: r, Member: m}}
-	for i, got := range w.arrivals(store.Arrival{Room: room, User: user}, store.Arrival{Room: "nobody's", User: user}, store.Arrival{Room: room, User: user}) {
-		if i == 1 && got.Room.Exists || i != 1 && got.Standing != want.Standing {
-			w.Errorf("arrival %d is %+v, want %+v", i+1, got, want)
+	asked := []store.Arrival{{Room: room, User: user}, {Room: "nobody's", User: user}, {Room: room, User: "nobody"}, {Room: room, User: user}}
+	for i, got := range w.arrivals(asked...) {
+		want := store.Standing{Room: r, Member: m}
+		switch i {
+		case 1:
+			want.Room, want.Member = noRoom("nobody's", w.s.Epoch()), chat.Member{Room: "nobody's", User: chat.User{ID: user}}
+		case 2:
+			want.Member = chat.Member{Room: room, User: chat.User{ID: "nobody"}}
+		}
+		if got.Standing != want {
+			w.Errorf("arrival %+v is %+v, want %+v", asked[i], got.Standing, want)
 		}
 	}
 	return r, m
 }
+
+// noRoom is what is known of a room without a log.
+func noRoom(id chat.RoomID, epoch string) chat.Room { return chat.Room{ID: id, Epoch: epoch, Floor: 1} }
 
 func (w *world) arrivals(asked ...store.Arrival) []store.Arrived {
 	w.Helper()
