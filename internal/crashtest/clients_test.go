@@ -28,6 +28,7 @@ type world struct {
 	rooms    string // begins the name of every room
 	history  *History
 	clients  sync.WaitGroup
+	reading  sync.WaitGroup // followers that have yet to connect; posters wait for them
 	stop     chan struct{} // closed when posters post nothing new
 
 	mu     sync.Mutex
@@ -183,6 +184,7 @@ type unackedPost struct {
 }
 
 func (s *poster) run(ctx context.Context) {
+	s.reading.Wait()
 	for {
 		switch err := s.session(ctx); {
 		case err == nil || ctx.Err() != nil:
@@ -300,19 +302,23 @@ func (s *poster) giveUp() error {
 	return nil
 }
 
-// follower reads one room from its beginning with a cursor.
+// follower reads one room with a cursor, from its beginning: nobody posts before
+// it has connected.
 type follower struct {
 	*world
 	room   chat.RoomID
 	user   chat.UserID
 	rnd    *rand.Rand // for when to hang up; nil if never
 	reader *Reader
+	begun  func() // called once: the follower has connected, or has given up
 	cursor string
 	seq    uint64
 }
 
 // run follows until ctx ends, or, once sent has ended, to the head.
 func (f *follower) run(ctx, sent context.Context) {
+	f.begun = sync.OnceFunc(f.reading.Done)
+	defer f.begun()
 	for ctx.Err() == nil {
 		err := f.session(ctx, sent)
 		switch {
@@ -381,6 +387,7 @@ func (f *follower) connected(e event) error {
 	}
 	f.reader.Connected(cursor.Seq)
 	f.cursor, f.seq = e.Data.Cursor, cursor.Seq
+	f.begun()
 	return nil
 }
 

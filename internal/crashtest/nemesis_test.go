@@ -54,7 +54,11 @@ func TestClusterLosesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatalf("seed %d, faults %v: %v\n%s", seed, n.made, err, n.logs())
 		}
-		report.Add(n.history.Finish(n.heads))
+		of := n.history.Finish(n.heads)
+		if !of.complete() {
+			t.Errorf("leg %d: %s, want all stored, and delivered to %d readers", n.legs, &of, roomReaders)
+		}
+		report.Add(of)
 		duplicates += n.duplicates
 		line := fmt.Sprintf("seconds=%d faults=%d %s duplicates=%d heal_median=%v heal_most=%v seed=%d", seconds-uint64(max(left-legTime, 0).Seconds()),
 			len(n.heals), &report, duplicates, median(n.heals).Round(time.Millisecond), slices.Max(n.heals).Round(time.Millisecond), seed)
@@ -62,8 +66,8 @@ func TestClusterLosesNothing(t *testing.T) {
 		if report.Anomalies() > 0 {
 			t.Fatalf("%s\n%s", line, report.Details())
 		}
-		if least := flowAcks * uint64(len(n.heals)); report.Acked < least || report.Stored < report.Acked || report.Delivered < report.Stored {
-			t.Errorf("%s: want at least %d acknowledged, all stored and delivered", line, least)
+		if least := flowAcks * uint64(len(n.heals)); report.Acked < least {
+			t.Errorf("%s: want at least %d acknowledged", line, least)
 		}
 	}
 }
