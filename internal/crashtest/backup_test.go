@@ -147,7 +147,8 @@ func TestKilledRestore(t *testing.T) {
 	binary, file, before := build(t), filepath.Join(t.TempDir(), "backup.db"), folderWith(t, messagesBefore)
 	command(t, ctx, binary, "backup", "--data-dir", folderWith(t, messagesNew), file)
 	span, kept, replaced := 100*time.Millisecond, 0, 0
-	for range variable(t, roundsVariable, 5) {
+	rounds := variable(t, roundsVariable, 5)
+	for range rounds {
 		dir := filepath.Join(t.TempDir(), "data")
 		if err := os.CopyFS(dir, os.DirFS(before)); err != nil {
 			t.Fatal(err)
@@ -167,6 +168,9 @@ func TestKilledRestore(t *testing.T) {
 		}
 	}
 	t.Logf("%d times what was there was still in use, %d times it was replaced", kept, replaced)
+	if rounds >= 100 && (kept == 0 || replaced == 0) {
+		t.Error("all kills fell on one side of the replacement, want some on either")
+	}
 }
 
 // killedRestore kills a restore a while after it has begun to write, and
@@ -196,6 +200,9 @@ func killedRestore(t *testing.T, binary, dir, file string, after time.Duration) 
 	}
 	_ = cmd.Process.Kill()
 	<-done
+	if exit := cmd.ProcessState.ExitCode(); exit > 0 {
+		t.Fatalf("restore ended with %d by itself", exit)
+	}
 	return time.Since(began)
 }
 
