@@ -29,7 +29,7 @@ type world struct {
 	history  *History
 	clients  sync.WaitGroup
 	reading  sync.WaitGroup // followers that have yet to connect; posters wait for them
-	stop     chan struct{} // closed when posters post nothing new
+	stop     chan struct{}  // closed when posters post nothing new
 
 	mu     sync.Mutex
 	life   int           // the server's, counted from 1
@@ -41,6 +41,7 @@ type world struct {
 	// acknowledgement: what nonces are for.
 	duplicates int
 	head       map[chat.RoomID]uint64 // the highest seq acknowledged
+	told       map[chat.RoomID]uint64 // the last seq that tellStore has told of
 	problems   []error
 	failed     chan struct{} // closed at the first problem
 }
@@ -54,6 +55,7 @@ func newWorld(addr string) *world {
 		stop:    make(chan struct{}),
 		up:      make(chan struct{}),
 		head:    make(map[chat.RoomID]uint64),
+		told:    make(map[chat.RoomID]uint64),
 		failed:  make(chan struct{}),
 	}
 	w.outage = func(life int, err error) bool { return w.isDown(life) && isCrash(err) }

@@ -248,7 +248,8 @@ func (r *rounder) stored(ctx context.Context) (heads map[chat.RoomID]uint64, err
 	return r.tellStore(ctx, st)
 }
 
-// tellStore tells the history all that a store has of the clients' rooms.
+// tellStore tells the history all that a store has of the clients' rooms, the
+// second time what is new.
 func (w *world) tellStore(ctx context.Context, st store.Reader) (map[chat.RoomID]uint64, error) {
 	heads := make(map[chat.RoomID]uint64)
 	for _, room := range w.allRooms() {
@@ -274,9 +275,8 @@ func (w *world) allRooms() []chat.RoomID {
 }
 
 func (w *world) tellRoom(ctx context.Context, st store.Reader, room chat.RoomID) (head uint64, err error) {
-	var after uint64
 	for {
-		page, err := st.After(ctx, room, after, store.Limit{Events: 1000, Bytes: 1 << 20})
+		page, err := st.After(ctx, room, w.told[room], store.Limit{Events: 1000, Bytes: 1 << 20})
 		if err != nil {
 			return 0, err
 		}
@@ -286,7 +286,7 @@ func (w *world) tellRoom(ctx context.Context, st store.Reader, room chat.RoomID)
 				return 0, fmt.Errorf("seq %d: %w", e.Seq, err)
 			}
 			w.history.Stored(Message{Key{room, e.Actor.ID, e.Nonce}, e.Seq, e.ID, content})
-			after = e.Seq
+			w.told[room] = e.Seq
 		}
 		if len(page.Events) == 0 {
 			return page.Room.Head, nil

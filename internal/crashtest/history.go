@@ -20,6 +20,7 @@ type History struct {
 	mu      sync.Mutex
 	rooms   map[chat.RoomID]*roomHistory
 	readers []*Reader
+	late    bool // Owed has been called
 	report  Report
 }
 
@@ -49,6 +50,7 @@ type roomHistory struct {
 	sent    uint64  // distinct messages
 	ids     []int64 // by seq − 1: the id that the first observer saw there, 0 for nobody yet
 	stored  uint64  // the last seq told by Stored
+	owed    uint64  // stored when Owed was called
 }
 
 // sender is one user in one room.
@@ -154,7 +156,9 @@ func (h *History) GaveUp(k Key) {
 func (h *History) Stored(got Message) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.report.Stored++
+	if !h.late {
+		h.report.Stored++
+	}
 	r := h.room(got.Room)
 	if got.Seq != r.stored+1 {
 		h.report.found(Hole, "room %s: seq %d is stored after %d", got.Room, got.Seq, r.stored)
@@ -202,6 +206,18 @@ func (h *History) observe(got Message, observer string) {
 	}
 }
 
+// Owed says that readers need not have got further than what Stored has told so
+// far, which is what the report counts. More may follow: what was given up, and
+// stored when they had ended.
+func (h *History) Owed() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.late = true
+	for _, r := range h.rooms {
+		r.owed = r.stored
+	}
+}
+
 // Finish looks for what is missing and returns the report. heads are the
 // heads that the store tells of its rooms. The history ends here.
 func (h *History) Finish(heads map[chat.RoomID]uint64) Report {
@@ -214,7 +230,7 @@ func (h *History) Finish(heads map[chat.RoomID]uint64) Report {
 		h.findLost(id, r)
 	}
 	for _, r := range h.readers {
-		r.finish(h.rooms[r.room].stored)
+		r.finish(h.rooms[r.room])
 	}
 	return h.report
 }

@@ -136,8 +136,13 @@ func (n *nemesis) leg(ctx context.Context, lasts time.Duration, forget bool) err
 		return err
 	}
 	n.setHeads(n.heads)
+	n.history.Owed()
 	allSent()
-	if err := await(ctx, n.clients.Wait, healTime, "readers do not reach the head"); err != nil || !forget {
+	if err := await(ctx, n.clients.Wait, healTime, "readers do not reach the head"); err != nil {
+		return err
+	}
+	// What they were given that was stored since is there too, if it was not lost.
+	if n.heads, err = n.tellStore(ctx, st); err != nil || !forget {
 		return err
 	}
 	return n.forget(ctx, st)

@@ -73,12 +73,21 @@ func (r *Reader) skip(seq uint64) {
 	}
 }
 
-// finish looks for what never came. The caller holds the history's mu.
-func (r *Reader) finish(head uint64) {
+// finish looks for what never came, and for what came and is not there. The
+// caller holds the history's mu.
+func (r *Reader) finish(room *roomHistory) {
+	found := r.history.report.found
 	for seq := range r.missing {
-		r.history.report.found(Hole, "reader %s never got seq %d", r.name, seq)
+		found(Hole, "reader %s never got seq %d", r.name, seq)
 	}
-	if r.last < head {
-		r.history.report.found(Undelivered, "reader %s got no further than seq %d of %d", r.name, r.last, head)
+	owed := room.stored
+	if r.history.late {
+		owed = room.owed
+	}
+	if r.last < owed {
+		found(Undelivered, "reader %s got no further than seq %d of %d", r.name, r.last, owed)
+	}
+	if r.last > room.stored {
+		found(Divergence, "reader %s got seq %d, and the store ends at %d", r.name, r.last, room.stored)
 	}
 }
