@@ -15,7 +15,8 @@ const doubtEvery = time.Second
 
 // Cluster returns the buses of n nodes in one process, put together of the
 // perfect ones that open returns. What a node publishes reaches itself at once,
-// as the contract says, and each of the others by a [Chaotic] way of its own. With faults.Drop, each node says of every topic once
+// as the contract says, and each of the others by a [Chaotic] way of its own, in
+// order but for the faults. With faults.Drop, each node says of every topic once
 // a second that some of it may have been lost. Closing a node waits for what is
 // on its way from it; it works under testing/synctest.
 func Cluster(open func() bus.Bus, n int, seed uint64, faults Faults) []bus.Bus {
@@ -30,7 +31,9 @@ func Cluster(open func() bus.Bus, n int, seed uint64, faults Faults) []bus.Bus {
 	}
 	buses := make([]bus.Bus, n)
 	for i, node := range nodes {
-		node.others = slices.Concat(nodes[:i], nodes[i+1:])
+		for _, other := range slices.Concat(nodes[:i], nodes[i+1:]) {
+			node.ways = append(node.ways, &way{to: other.heard})
+		}
 		if faults.Drop > 0 {
 			node.working.Go(node.doubt)
 		}
@@ -39,12 +42,16 @@ func Cluster(open func() bus.Bus, n int, seed uint64, faults Faults) []bus.Bus {
 	return buses
 }
 
+// Local returns the part of a node of a [Cluster] that never leaves it: what is
+// published there reaches the node's own subscribers.
+func Local(node bus.Bus) bus.Bus { return node.(*clusterNode).own }
+
 // clusterNode is one node's bus.
 type clusterNode struct {
-	own    bus.Bus // carries what the node publishes, to itself
-	heard  bus.Bus // carries what others publish
-	others []*clusterNode
-	end    chan struct{}
+	own   bus.Bus // carries what the node publishes, to itself
+	heard bus.Bus // carries what others publish
+	ways  []*way
+	end   chan struct{}
 
 	mu      sync.Mutex
 	told    map[*clusterSubscription]struct{}
@@ -59,9 +66,10 @@ func (n *clusterNode) Publish(topic bus.Topic, events []chat.Event) {
 	if n.closed {
 		return
 	}
-	for _, other := range n.others {
-		copied := slices.Clone(events)
-		n.working.Go(func() { other.heard.Publish(topic, copied) })
+	for _, w := range n.ways {
+		if w.put(publication{topic, slices.Clone(events)}) {
+			n.working.Go(w.carry)
+		}
 	}
 }
 
@@ -80,6 +88,47 @@ func (n *clusterNode) Subscribe(ctx context.Context, topic bus.Topic, h bus.Hand
 	n.told[s] = struct{}{}
 	n.mu.Unlock()
 	return s, nil
+}
+
+// way leads from one node to another, and keeps the order.
+type way struct {
+	to bus.Bus
+
+	mu       sync.Mutex
+	waiting  []publication
+	carrying bool // a goroutine is in carry
+}
+
+// publication is one call of Publish.
+type publication struct {
+	topic  bus.Topic
+	events []chat.Event
+}
+
+// put queues what is to be carried, and reports whether that has to be begun.
+func (w *way) put(p publication) (begin bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting = append(w.waiting, p)
+	begin, w.carrying = !w.carrying, true
+	return begin
+}
+
+// carry publishes at the other node until nothing waits.
+func (w *way) carry() {
+	for batch := w.take(); batch != nil; batch = w.take() {
+		for _, p := range batch {
+			w.to.Publish(p.topic, p.events)
+		}
+	}
+}
+
+func (w *way) take() (batch []publication) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	batch, w.waiting = w.waiting, nil
+	w.carrying = batch != nil
+	return batch
 }
 
 // doubt says of every topic, again and again, that something may be lost.

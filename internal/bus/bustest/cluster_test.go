@@ -46,3 +46,21 @@ func TestClusterThatLosesEverything(t *testing.T) {
 		}
 	})
 }
+
+// What is published on the local part is heard at that node alone.
+func TestClusterLocal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := Cluster(openLocal, 2, 1, Faults{})
+		var heard [2]atomic.Int64
+		for i, b := range nodes {
+			defer closeBus(t, b)
+			s := subscribe(t, b, topic, func(got []chat.Event) { heard[i].Add(int64(len(got))) })
+			defer s.Close()
+		}
+		Local(nodes[0]).Publish(topic, []chat.Event{event("tertulia", 1)})
+		synctest.Wait()
+		if own, other := heard[0].Load(), heard[1].Load(); own != 1 || other != 0 {
+			t.Errorf("the own node heard %d events and the other %d, want 1 and 0", own, other)
+		}
+	})
+}
