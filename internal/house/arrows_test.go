@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"internal/room":            {"chat", "internal/count", "internal/gather", "internal/limit", "internal/store", "internal/bus"},
 	"internal/hub":             {"chat", "internal/count", "internal/store", "internal/bus"},
 	"internal/presence":        {"chat", "internal/bus"},
+	"internal/presence/circle": {"internal/presence"},
 	"internal/presence/redis":  {"chat", "internal/bus", "internal/count", "internal/packed", "internal/presence", jsonLibrary, "github.com/redis/rueidis"},
 	"internal/inbox":           {"chat", "internal/store", "internal/bus", "internal/room"},
 	"internal/session":         {"chat", "wire", "internal/room", "internal/hub", "internal/inbox", "internal/presence", "internal/store"},
