@@ -21,6 +21,7 @@ import (
 	"tertulia/internal/hub"
 	"tertulia/internal/hub/pipe"
 	"tertulia/internal/inbox"
+	"tertulia/internal/oncluster"
 	"tertulia/internal/presence"
 	"tertulia/internal/room"
 	"tertulia/internal/schematest"
@@ -148,7 +149,8 @@ func (s countedSubscription) Close() {
 	s.bus.open.Add(-1)
 }
 
-// node is a server without its gateway.
+// node is a server without its gateway. In a cluster it is the first of three
+// on one store, and each client comes to another one.
 type node struct {
 	Services
 	t     *testing.T
@@ -157,6 +159,7 @@ type node struct {
 	inbox *inbox.Service // which a test may take out of Services
 	log   bytes.Buffer
 
+	nodes   cluster // zero without one
 	clients []*client
 }
 
@@ -187,30 +190,44 @@ func inBubble(t *testing.T, f func(n *node), change ...func(*room.Config)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := &node{t: t, store: &shelf{Store: st}, bus: &counted{Bus: local.New()}}
-		n.Log = slog.New(slog.NewTextHandler(&n.log, nil))
-		cfg := room.Config{Store: n.store, Bus: n.bus, AutoCreate: true, Fatal: func(err error) { t.Error(err) }}
-		for _, f := range change {
-			f(&cfg)
+		shared := &shelf{Store: st}
+		var n *node
+		if oncluster.Now() {
+			n = newCluster(t, shared, change)
+		} else {
+			b := local.New()
+			n = newNode(t, shared, b, b, change)
 		}
-		n.Rooms = room.New(cfg)
-		n.Hub = hub.New(hub.Config{
-			Bus: n.bus,
-			Log: n.Rooms.Log(),
-			Encode: hub.Encoder{
-				Durable: func(b []byte, e *chat.Event) []byte { return wire.AppendEvent(append(b, '\n'), e) },
-				Passing: passingLine,
-				Notice:  noticeLine,
-			},
-			Loops: 2,
-		})
-		n.Presence = presence.New(presence.Config{Bus: n.bus})
-		n.inbox = inbox.New(inbox.Config{Rooms: n.Rooms, Store: n.store, Bus: n.bus, Notify: n.Hub.Notify})
-		n.Inbox = n.inbox
-		n.Framing, n.Server = lines, "tertulia/test"
 		defer n.close()
 		f(n)
 	})
+}
+
+// newNode makes a node on a store and a bus. own is the part of the bus that
+// never leaves the node.
+func newNode(t *testing.T, st *shelf, b, own bus.Bus, change []func(*room.Config)) *node {
+	n := &node{t: t, store: st, bus: &counted{Bus: b}}
+	n.Log = slog.New(slog.NewTextHandler(&n.log, nil))
+	cfg := room.Config{Store: n.store, Bus: n.bus, AutoCreate: true, Fatal: func(err error) { t.Error(err) }}
+	for _, f := range change {
+		f(&cfg)
+	}
+	n.Rooms = room.New(cfg)
+	n.Hub = hub.New(hub.Config{
+		Bus: n.bus,
+		Log: n.Rooms.Log(),
+		Encode: hub.Encoder{
+			Durable: func(b []byte, e *chat.Event) []byte { return wire.AppendEvent(append(b, '\n'), e) },
+			Passing: passingLine,
+			Notice:  noticeLine,
+		},
+		Loops: 2,
+	})
+	n.Presence = presence.New(presence.Config{Bus: own})
+	n.inbox = inbox.New(inbox.Config{Rooms: n.Rooms, Store: n.store, Bus: n.bus, Notify: n.Hub.Notify})
+	n.Inbox = n.inbox
+	n.Framing, n.Server = lines, "tertulia/test"
+	return n
 }
 
 // close ends the node, once nothing is left of its clients.
@@ -222,6 +239,15 @@ func (n *node) close() {
 	}
 	time.Sleep(3 * time.Minute) // an idle feed is kept for one
 	synctest.Wait()
+	n.nodes.close()
+	n.stop()
+	if err := n.store.Close(); err != nil {
+		n.t.Error(err)
+	}
+}
+
+// stop ends what stands on the store.
+func (n *node) stop() {
 	if left := n.bus.open.Load(); left != 0 {
 		n.t.Errorf("%d rooms are still read with nobody there", left)
 	}
@@ -230,9 +256,6 @@ func (n *node) close() {
 	n.Hub.Close()
 	n.Rooms.Close()
 	n.bus.Close()
-	if err := n.store.Close(); err != nil {
-		n.t.Error(err)
-	}
 }
 
 // client is one end of a dialogue: frames are given to a session as its
@@ -253,9 +276,9 @@ type client struct {
 // connect opens a session as a handshake does.
 func (n *node) connect(hello Hello) (*client, error) {
 	n.t.Helper()
-	c := n.client(schematest.Seed)
-	c.conn = n.Hub.Connect(c.pipe, hello.User.ID, &hub.Dialect{Bye: n.Framing.Bye})
-	s, err := n.Open(context.Background(), c.conn, hello)
+	c, at := n.client(schematest.Seed), n.nodes.next(n)
+	c.conn = at.Hub.Connect(c.pipe, hello.User.ID, &hub.Dialect{Bye: n.Framing.Bye})
+	s, err := at.Open(context.Background(), c.conn, hello)
 	if err != nil {
 		return nil, err
 	}
