@@ -44,7 +44,7 @@ var private = chat.Settings{Access: chat.AccessPrivate, Title: "Plans"}
 // found makes a private room of Ana, Bob and Eva.
 func (w *world) found(id chat.RoomID) {
 	w.t.Helper()
-	w.must(w.rooms.Create(context.Background(), ana, room.Create{Room: id, Settings: private, Members: []chat.User{bob.User, eva.User}}))
+	w.must(w.rooms().Create(context.Background(), ana, room.Create{Room: id, Settings: private, Members: []chat.User{bob.User, eva.User}}))
 }
 
 func TestMessagesAreCounted(t *testing.T) {
@@ -79,7 +79,7 @@ func TestMarksReachEveryDevice(t *testing.T) {
 		w.found("plans")
 		w.must(nil, w.post(ana, "plans"))
 		phone, desk := w.open(bob), w.open(bob)
-		w.must(w.rooms.Mark(context.Background(), bob, "plans", room.Mark{Read: 5}))
+		w.must(w.rooms().Mark(context.Background(), bob, "plans", room.Mark{Read: 5}))
 		time.Sleep(50 * time.Millisecond)
 		phone.want(`unread plans {"read":5,"unread":0,"up_to":5}`)
 		desk.want(`unread plans {"read":5,"unread":0,"up_to":5}`)
@@ -94,7 +94,7 @@ func TestMarksReachEveryDevice(t *testing.T) {
 func TestRoomsComeAndGo(t *testing.T) {
 	inBubble(t, func(w *world) {
 		ctx := context.Background()
-		w.must(w.rooms.Create(ctx, ana, room.Create{Room: "plans", Settings: private}))
+		w.must(w.rooms().Create(ctx, ana, room.Create{Room: "plans", Settings: private}))
 		b := w.open(bob)
 		line := func(settings string, version, members int, state, role string, read, unread, upTo int) string {
 			return fmt.Sprintf(`changed plans {"room":"plans","settings":{"access":"private",%s,"version":%d,"members":%d},"my":{"state":"%s","role":"%s","read":%d,"delivered":%d,"unread":%d,"up_to":%d}}`,
@@ -102,28 +102,28 @@ func TestRoomsComeAndGo(t *testing.T) {
 		}
 		plans := `"title":"Plans","topic":"","archived":false`
 		pause := func() { time.Sleep(2 * time.Second) }
-		w.must(w.rooms.Invite(ctx, ana, "plans", bob.User))
+		w.must(w.rooms().Invite(ctx, ana, "plans", bob.User))
 		pause()
 		b.want(line(plans, 1, 1, "invited", "member", 0, 0, 3))
-		w.must(w.rooms.Join(ctx, bob, "plans"))
+		w.must(w.rooms().Join(ctx, bob, "plans"))
 		pause()
 		b.want(line(plans, 1, 2, "joined", "member", 0, 0, 4))
 		title := "Secret"
-		w.must(w.rooms.Update(ctx, ana, "plans", room.Changes{Title: &title}))
+		w.must(w.rooms().Update(ctx, ana, "plans", room.Changes{Title: &title}))
 		pause()
 		b.want(line(`"title":"Secret","topic":"","archived":false`, 5, 2, "joined", "member", 0, 0, 5))
-		w.must(w.rooms.SetRole(ctx, ana, "plans", bob.User.ID, chat.RoleModerator))
+		w.must(w.rooms().SetRole(ctx, ana, "plans", bob.User.ID, chat.RoleModerator))
 		pause()
 		b.want(line(`"title":"Secret","topic":"","archived":false`, 5, 2, "joined", "moderator", 0, 0, 6))
-		w.must(nil, w.rooms.Ban(ctx, ana, "plans", bob.User, ""))
+		w.must(nil, w.rooms().Ban(ctx, ana, "plans", bob.User, ""))
 		pause()
 		b.want(`changed plans {"room":"plans","my":{"state":"banned","role":"none","read":0,"delivered":0,"unread":0,"up_to":0}}`)
 		w.must(nil, w.post(ana, "plans"))
 		pause()
 		b.want()
-		w.must(w.rooms.Mark(ctx, bob, "open", room.Mark{Read: 1}))
+		w.must(w.rooms().Mark(ctx, bob, "open", room.Mark{Read: 1}))
 		w.must(nil, w.post(ana, "open"))
-		w.must(w.rooms.Mark(ctx, bob, "open", room.Mark{Read: 1}))
+		w.must(w.rooms().Mark(ctx, bob, "open", room.Mark{Read: 1}))
 		pause()
 		b.want(`changed open {"room":"open","settings":{"access":"open","title":"","topic":"","archived":false,"version":0,"members":0},"my":{"state":"none","role":"member","read":1,"delivered":1,"unread":0,"up_to":1}}`)
 		b.off()
@@ -135,7 +135,7 @@ func TestListeningEndsWithTheLastReader(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.found("plans")
 		a, b, c := w.open(bob), w.open(bob), w.open(eva)
-		if got := len(w.Service.rooms); got != 1 {
+		if got := len(w.nodes[0].Service.rooms); got != 1 {
 			t.Errorf("%d rooms are listened to, want 1", got)
 		}
 		a.off()
@@ -144,7 +144,7 @@ func TestListeningEndsWithTheLastReader(t *testing.T) {
 		time.Sleep(time.Second)
 		b.want(`unread plans {"read":0,"unread":1,"up_to":5}`)
 		b.off()
-		if got := len(w.Service.rooms) + len(w.Service.users); got != 0 {
+		if got := len(w.nodes[0].Service.rooms) + len(w.nodes[0].users); got != 0 {
 			t.Errorf("%d users and rooms are left with no reader", got)
 		}
 	})
@@ -154,11 +154,11 @@ func TestListeningEndsWithTheLastReader(t *testing.T) {
 func TestNoticesAreCoalesced(t *testing.T) {
 	inBubble(t, func(w *world) {
 		by := chat.Principal{Service: true, User: ana.User}
-		w.must(w.rooms.Create(context.Background(), by, room.Create{Room: "hall", Settings: chat.Settings{Access: chat.AccessPublic}}))
+		w.must(w.rooms().Create(context.Background(), by, room.Create{Room: "hall", Settings: chat.Settings{Access: chat.AccessPublic}}))
 		screens := make([]*screen, 50)
 		for i := range screens {
 			user := chat.Principal{User: chat.User{ID: chat.UserID(fmt.Sprint("u", i)), Name: "U"}}
-			w.must(w.rooms.Join(context.Background(), user, "hall"))
+			w.must(w.rooms().Join(context.Background(), user, "hall"))
 			screens[i] = w.open(user)
 		}
 		for range 200 { // for two seconds
@@ -179,7 +179,7 @@ func TestNoticesAreCoalesced(t *testing.T) {
 func TestManyRooms(t *testing.T) {
 	inBubble(t, func(w *world) {
 		for i := range pageRooms + 10 {
-			w.must(w.rooms.Create(context.Background(), ana, room.Create{Room: chat.RoomID(fmt.Sprintf("r%d", i)), Settings: private}))
+			w.must(w.rooms().Create(context.Background(), ana, room.Create{Room: chat.RoomID(fmt.Sprintf("r%d", i)), Settings: private}))
 		}
 		a := w.open(ana)
 		a.check("at once")

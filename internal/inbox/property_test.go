@@ -43,24 +43,24 @@ func (c *chance) step() {
 			hidden := c.dice.IntN(2) == 0
 			m.Private = &hidden
 		}
-		_, _ = c.rooms.Mark(ctx, by, id, m)
+		_, _ = c.rooms().Mark(ctx, by, id, m)
 	case n < 60:
-		_, _ = c.rooms.Join(ctx, by, id)
+		_, _ = c.rooms().Join(ctx, by, id)
 	case n < 64:
-		_ = c.rooms.Leave(ctx, by, id)
+		_ = c.rooms().Leave(ctx, by, id)
 	case n < 68:
-		_, _ = c.rooms.Invite(ctx, by, id, other)
+		_, _ = c.rooms().Invite(ctx, by, id, other)
 	case n < 70:
-		_ = c.rooms.Remove(ctx, by, id, other.ID, "")
+		_ = c.rooms().Remove(ctx, by, id, other.ID, "")
 	case n < 72:
-		_ = c.rooms.Ban(ctx, by, id, other, "")
+		_ = c.rooms().Ban(ctx, by, id, other, "")
 	case n < 74:
-		_ = c.rooms.Unban(ctx, by, id, other.ID)
+		_ = c.rooms().Unban(ctx, by, id, other.ID)
 	case n < 77:
-		_, _ = c.rooms.SetRole(ctx, by, id, other.ID, chat.Role(1+c.dice.IntN(3)))
+		_, _ = c.rooms().SetRole(ctx, by, id, other.ID, chat.Role(1+c.dice.IntN(3)))
 	case n < 81:
 		title, archived := fmt.Sprint("t", n, c.dice.IntN(3)), c.dice.IntN(6) == 0
-		_, _ = c.rooms.Update(ctx, by, id, room.Changes{Title: &title, Archived: &archived})
+		_, _ = c.rooms().Update(ctx, by, id, room.Changes{Title: &title, Archived: &archived})
 	case n < 86:
 		if len(c.open) < 8 {
 			c.open = append(c.open, c.world.open(by))
@@ -84,8 +84,8 @@ func play(t *testing.T, seed uint64, hiding bool, settled time.Duration, between
 		service := chat.Principal{Service: true}
 		c := &chance{world: w, dice: rand.New(rand.NewPCG(seed, 1)), players: []chat.Principal{ana, bob, eva}, hiding: hiding}
 		for id, access := range map[chat.RoomID]chat.Access{"lobby": chat.AccessOpen, "club": chat.AccessPublic, "plans": chat.AccessPrivate} {
-			w.must(w.rooms.Create(ctx, service, room.Create{Room: id, Settings: chat.Settings{Access: access}}))
-			w.must(w.rooms.Add(ctx, service, id, ana.User, chat.RoleOwner))
+			w.must(w.rooms().Create(ctx, service, room.Create{Room: id, Settings: chat.Settings{Access: access}}))
+			w.must(w.rooms().Add(ctx, service, id, ana.User, chat.RoleOwner))
 		}
 		for round := range 4 {
 			for range 60 {

@@ -12,7 +12,6 @@ import (
 
 	"tertulia/chat"
 	"tertulia/internal/bus"
-	"tertulia/internal/bus/local"
 	"tertulia/internal/room"
 	"tertulia/internal/store"
 	"tertulia/internal/store/sqlite"
@@ -24,16 +23,29 @@ var (
 	eva = chat.Principal{User: chat.User{ID: "3", Name: "Eva"}}
 )
 
-// world is a node with inboxes and without a hub.
+// world is a node with inboxes and without a hub, or a cluster of three on one
+// store: each verb is done at another one, and each device comes to another.
 type world struct {
 	t     *testing.T
 	store store.Store
-	bus   bus.Bus
-	rooms *room.Service
-	*Service
+	nodes []*node
+	verbs int // so far
+	came  int // devices so far
 
 	mu      sync.Mutex
 	screens map[*screen]struct{}
+}
+
+type node struct {
+	bus   bus.Bus
+	rooms *room.Service
+	*Service
+}
+
+// rooms returns those of the node that the next verb is done at.
+func (w *world) rooms() *room.Service {
+	w.verbs++
+	return w.nodes[w.verbs%len(w.nodes)].rooms
 }
 
 // inBubble runs f with a world in a bubble where waiting takes no time. between
@@ -45,16 +57,21 @@ func inBubble(t *testing.T, f func(w *world), between ...func(bus.Bus) bus.Bus) 
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &world{t: t, store: st, bus: local.New(), screens: make(map[*screen]struct{})}
-		for _, put := range between {
-			w.bus = put(w.bus)
+		w := &world{t: t, store: st, screens: make(map[*screen]struct{})}
+		for _, b := range busesOf(t) {
+			for _, put := range between {
+				b = put(b)
+			}
+			w.nodes = append(w.nodes, w.node(b))
 		}
-		w.rooms = room.New(room.Config{Store: st, Bus: w.bus, AutoCreate: true, Fatal: func(err error) { t.Error(err) }})
-		w.Service = New(Config{Rooms: w.rooms, Store: st, Bus: w.bus, Notify: w.deliver})
 		defer func() {
-			w.Service.Close()
-			w.rooms.Close()
-			w.bus.Close()
+			for _, n := range w.nodes {
+				n.Close()
+				n.rooms.Close()
+			}
+			for _, n := range w.nodes {
+				n.bus.Close()
+			}
 			if err := st.Close(); err != nil {
 				t.Error(err)
 			}
@@ -63,12 +80,19 @@ func inBubble(t *testing.T, f func(w *world), between ...func(bus.Bus) bus.Bus) 
 	})
 }
 
-// deliver is what a hub does with notices.
-func (w *world) deliver(user chat.UserID, notices []chat.Event) {
+func (w *world) node(b bus.Bus) *node {
+	n := &node{bus: b}
+	n.rooms = room.New(room.Config{Store: w.store, Bus: b, AutoCreate: true, Fatal: func(err error) { w.t.Error(err) }})
+	n.Service = New(Config{Rooms: n.rooms, Store: w.store, Bus: b, Notify: func(user chat.UserID, notices []chat.Event) { w.deliver(n, user, notices) }})
+	return n
+}
+
+// deliver is what the hub of a node does with notices.
+func (w *world) deliver(at *node, user chat.UserID, notices []chat.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for s := range w.screens {
-		if s.by.User.ID == user {
+		if s.at == at && s.by.User.ID == user {
 			s.take(notices)
 		}
 	}
@@ -78,6 +102,7 @@ func (w *world) deliver(user chat.UserID, notices []chat.Event) {
 type screen struct {
 	*Inbox
 	w       *world
+	at      *node
 	by      chat.Principal
 	version uint64
 	rooms   map[chat.RoomID]line
@@ -114,8 +139,9 @@ func lineOf(t *testing.T, body []byte) (id chat.RoomID, l line) {
 // open opens an inbox on a new device.
 func (w *world) open(by chat.Principal) *screen {
 	w.t.Helper()
-	s := &screen{w: w, by: by, rooms: make(map[chat.RoomID]line)}
-	in, err := w.Open(context.Background(), by)
+	s := &screen{w: w, at: w.nodes[w.came%len(w.nodes)], by: by, rooms: make(map[chat.RoomID]line)}
+	w.came++
+	in, err := s.at.Open(context.Background(), by)
 	if err != nil {
 		w.t.Fatalf("Open: %v", err)
 	}
@@ -182,7 +208,7 @@ func (s *screen) noticed() bool {
 // truth is what a user's devices ought to show.
 func (w *world) truth(by chat.Principal) map[chat.RoomID]line {
 	w.t.Helper()
-	list, err := w.rooms.Standings(context.Background(), by, "", 1000)
+	list, err := w.rooms().Standings(context.Background(), by, "", 1000)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -216,6 +242,6 @@ func (s *screen) check(when string) {
 // post stores a message and waits for the answer.
 func (w *world) post(by chat.Principal, id chat.RoomID) error {
 	done := make(chan error, 1)
-	w.rooms.Post(room.Post{Room: id, By: by, Content: "Ola"}, func(_ room.Posted, err error) { done <- err })
+	w.rooms().Post(room.Post{Room: id, By: by, Content: "Ola"}, func(_ room.Posted, err error) { done <- err })
 	return <-done
 }
