@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tertulia/internal/oncluster"
 	"tertulia/internal/websocket"
 )
 
@@ -17,6 +18,17 @@ func inMemory(t *testing.T, f func(t *testing.T, n *node), change ...func(*Confi
 		f(t, n)
 		synctest.Wait()
 	})
+}
+
+// onNodes runs f with a node on loopback or, in a cluster, with its nodes in a
+// bubble: there it is known when all have heard what one has done.
+func onNodes(t *testing.T, f func(t *testing.T, n *node), change ...func(*Config)) {
+	t.Helper()
+	if oncluster.Now() {
+		inMemory(t, f, change...)
+		return
+	}
+	f(t, newTCPNode(t, change...))
 }
 
 // wantPing takes the next message, a ping, and wants it to come after wait.

@@ -138,32 +138,33 @@ func (c *client) wantRefusal(code chat.Code, closing wire.CloseCode) {
 }
 
 func TestHelloIsHeeded(t *testing.T) {
-	n := newTCPNode(t, func(c *Config) { c.History = 2 })
-	a := n.enter("/ws/1?user_id=7&username=Jos%C3%A9+P")
-	for _, text := range []string{"uno", "dos", "tres"} {
-		a.send(`{"type":"message","content":"` + text + `"}`)
-		a.want("message_sent")
-		a.want("message")
-	}
-	for query, want := range map[string]int{"": 2, "&history=3": 3, "&history=0": 0, "&history=": 2} {
-		b := n.connect("/ws/1" + ana + query)
-		if f := b.want("connected"); len(f.Data.History) != want {
-			t.Errorf("%q: %d messages of history, want %d", query, len(f.Data.History), want)
+	onNodes(t, func(t *testing.T, n *node) {
+		a := n.enter("/ws/1?user_id=7&username=Jos%C3%A9+P")
+		for _, text := range []string{"uno", "dos", "tres"} {
+			a.send(`{"type":"message","content":"` + text + `"}`)
+			a.want("message_sent")
+			a.want("message")
 		}
-		b.leave()
+		for query, want := range map[string]int{"": 2, "&history=3": 3, "&history=0": 0, "&history=": 2} {
+			b := n.connect("/ws/1" + ana + query)
+			if f := b.want("connected"); len(f.Data.History) != want {
+				t.Errorf("%q: %d messages of history, want %d", query, len(f.Data.History), want)
+			}
+			b.leave()
+			a.want("user_joined")
+			a.want("user_left")
+		}
+		b := n.connect("/ws/1" + ana + "&history=events")
+		defer b.Close()
+		b.want("connected")
+		for range 2 {
+			if f := b.want("message"); f.Seq != 0 || f.Data.Seq == 0 {
+				t.Errorf("replayed frame with seq %d, seq %d in data, want it in data alone", f.Seq, f.Data.Seq)
+			}
+		}
 		a.want("user_joined")
-		a.want("user_left")
-	}
-	b := n.connect("/ws/1" + ana + "&history=events")
-	defer b.Close()
-	b.want("connected")
-	for range 2 {
-		if f := b.want("message"); f.Seq != 0 || f.Data.Seq == 0 {
-			t.Errorf("replayed frame with seq %d, seq %d in data, want it in data alone", f.Seq, f.Data.Seq)
-		}
-	}
-	a.want("user_joined")
-	a.leave()
+		a.leave()
+	}, func(c *Config) { c.History = 2 })
 }
 
 // docs/protocol.md §2.4

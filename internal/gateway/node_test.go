@@ -22,6 +22,7 @@ import (
 	"tertulia/internal/bus"
 	"tertulia/internal/bus/local"
 	"tertulia/internal/hub"
+	"tertulia/internal/oncluster"
 	"tertulia/internal/peer"
 	"tertulia/internal/presence"
 	"tertulia/internal/room"
@@ -42,7 +43,8 @@ func TestMain(m *testing.M) {
 // spends it.
 const patience = 30 * time.Second
 
-// node is a server of one gateway, with real parts below it.
+// node is a server of one gateway, with real parts below it. In a cluster it is
+// the first of three on one store, and each connection comes to another one.
 type node struct {
 	*Gateway
 	t      testing.TB
@@ -52,6 +54,7 @@ type node struct {
 	server http.Server
 	dial   func() (net.Conn, error)
 	served sync.WaitGroup
+	nodes  cluster // zero without one
 }
 
 // below is what a test puts below a node in place of the usual; the zero value
@@ -74,20 +77,31 @@ func newNodeOn(t testing.TB, parts below, l net.Listener, change ...func(*Config
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{t: t, store: st}
-	log := slog.New(slog.NewTextHandler(&n.log, nil))
+	if oncluster.Now() {
+		return newCluster(t, st, l, change)
+	}
 	var b bus.Bus = local.New()
+	own, shared := b, store.Store(st)
 	if parts.store != nil {
-		n.store = parts.store(n.store)
+		shared = parts.store(shared)
 	}
 	if parts.bus != nil {
 		b = parts.bus(b)
+		own = b
 	}
+	return serve(t, shared, b, own, l, change)
+}
+
+// serve starts a node on a store and a bus. own is the part of the bus that
+// never leaves the node.
+func serve(t testing.TB, st store.Store, b, own bus.Bus, l net.Listener, change []func(*Config)) *node {
+	n := &node{t: t, store: st}
+	log := slog.New(slog.NewTextHandler(&n.log, nil))
 	n.rooms = room.New(room.Config{Store: n.store, Bus: b, AutoCreate: true, Log: log, Fatal: func(err error) { t.Error(err) }})
 	services := &session.Services{
 		Rooms:    n.rooms,
 		Hub:      hub.New(hub.Config{Bus: b, Log: n.rooms.Log(), Encode: Encoder, Logger: log, Loops: 2}),
-		Presence: presence.New(presence.Config{Bus: b}),
+		Presence: presence.New(presence.Config{Bus: own}),
 		Framing:  Framing,
 		Server:   "tertulia/test",
 		Log:      log,
@@ -122,8 +136,17 @@ func newNodeOn(t testing.TB, parts below, l net.Listener, change ...func(*Config
 	return n
 }
 
-// close stops the node in the order of package server.
+// close stops the node, and those beside it.
 func (n *node) close() {
+	n.nodes.close()
+	n.stop()
+	if err := n.store.Close(); err != nil {
+		n.t.Error(err)
+	}
+}
+
+// stop ends what stands on the store, in the order of package server.
+func (n *node) stop() {
 	n.server.Close()
 	n.served.Wait()
 	n.Gateway.Close()
@@ -131,9 +154,6 @@ func (n *node) close() {
 	services.Presence.Close()
 	services.Hub.Close()
 	n.rooms.Close()
-	if err := n.store.Close(); err != nil {
-		n.t.Error(err)
-	}
 }
 
 // newTCPNode is a node on loopback that is closed after the test.
@@ -231,6 +251,7 @@ const ana = "?user_id=1&username=Ana"
 // request sends a raw request and returns the connection and the answer.
 func (n *node) request(request string) (net.Conn, *bufio.Reader, *http.Response) {
 	n.t.Helper()
+	n.nodes.settle()
 	nc, err := n.dial()
 	if err != nil {
 		n.t.Fatal(err)

@@ -102,32 +102,41 @@ func (n *node) post(room, content string) {
 	c.want("message_sent")
 	c.want("message")
 	c.leave()
+	n.nodes.settle()
 }
 
 // The first poll says where to begin, the next ones bring what comes, at once
 // if it is there.
 func TestPoll(t *testing.T) {
+	onNodes(t, func(t *testing.T, n *node) {
+		n.post("1", "before")
+		first := n.poll(`{"rooms":["1","2"]}`)
+		first.want(t)
+		if !first.CaughtUp {
+			t.Error("the first poll has not caught up")
+		}
+		n.post("2", "dos")
+		n.post("1", "uno")
+		second := n.poll(fmt.Sprintf(`{"cursor":%q}`, first.Cursor))
+		if got := second.contents(); len(got) != 2 || !slices.Contains(got, "uno") || !slices.Contains(got, "dos") {
+			t.Errorf("the second poll got %q, want both messages", got)
+		}
+		began := time.Now()
+		third := n.poll(fmt.Sprintf(`{"cursor":%q,"wait_ms":50}`, second.Cursor))
+		third.want(t)
+		if took := time.Since(began); took < 50*time.Millisecond {
+			t.Errorf("the third poll waited %v, want 50 ms", took)
+		}
+		if third.Cursor != second.Cursor || !third.CaughtUp {
+			t.Errorf("nothing came, and the cursor is %s, was %s", third.Cursor, second.Cursor)
+		}
+	})
+}
+
+func TestPollsAreCounted(t *testing.T) {
 	n := newTCPNode(t)
-	n.post("1", "before")
-	first := n.poll(`{"rooms":["1","2"]}`)
-	first.want(t)
-	if !first.CaughtUp {
-		t.Error("the first poll has not caught up")
-	}
-	n.post("2", "dos")
-	n.post("1", "uno")
-	second := n.poll(fmt.Sprintf(`{"cursor":%q}`, first.Cursor))
-	if got := second.contents(); len(got) != 2 || !slices.Contains(got, "uno") || !slices.Contains(got, "dos") {
-		t.Errorf("the second poll got %q, want both messages", got)
-	}
-	began := time.Now()
-	third := n.poll(fmt.Sprintf(`{"cursor":%q,"wait_ms":50}`, second.Cursor))
-	third.want(t)
-	if took := time.Since(began); took < 50*time.Millisecond {
-		t.Errorf("the third poll waited %v, want 50 ms", took)
-	}
-	if third.Cursor != second.Cursor || !third.CaughtUp {
-		t.Errorf("nothing came, and the cursor is %s, was %s", third.Cursor, second.Cursor)
+	for range 3 {
+		n.poll(`{"rooms":["1"]}`)
 	}
 	n.Gateway.Close() // waits for what counts last
 	if c := n.Gateway.Counts(); c.Began.Of("poll").Value() != 3 || c.Ended.Of("poll").Value() != 3 || c.Began.Of("sse").Value() != 0 {
@@ -184,34 +193,36 @@ func TestPollIsPresence(t *testing.T) {
 // An answer has as many events as were asked for, and the next one goes on
 // there.
 func TestPollLimit(t *testing.T) {
-	n := newTCPNode(t)
-	p := n.poll(`{"rooms":["1"]}`)
-	for i := range 7 {
-		n.post("1", fmt.Sprint(i))
-	}
-	for _, want := range [][]string{{"0", "1", "2"}, {"3", "4", "5"}, {"6"}} {
-		p = n.poll(fmt.Sprintf(`{"cursor":%q,"limit":3,"wait_ms":1000}`, p.Cursor))
-		p.want(t, want...)
-	}
-	if !p.CaughtUp {
-		t.Error("the last poll has not caught up")
-	}
-	recent := n.poll(`{"rooms":["1"],"history":2}`)
-	recent.want(t, "5", "6")
-	if recent.Cursor != p.Cursor {
-		t.Errorf("after the history the cursor is %s, want %s", recent.Cursor, p.Cursor)
-	}
+	onNodes(t, func(t *testing.T, n *node) {
+		p := n.poll(`{"rooms":["1"]}`)
+		for i := range 7 {
+			n.post("1", fmt.Sprint(i))
+		}
+		for _, want := range [][]string{{"0", "1", "2"}, {"3", "4", "5"}, {"6"}} {
+			p = n.poll(fmt.Sprintf(`{"cursor":%q,"limit":3,"wait_ms":1000}`, p.Cursor))
+			p.want(t, want...)
+		}
+		if !p.CaughtUp {
+			t.Error("the last poll has not caught up")
+		}
+		recent := n.poll(`{"rooms":["1"],"history":2}`)
+		recent.want(t, "5", "6")
+		if recent.Cursor != p.Cursor {
+			t.Errorf("after the history the cursor is %s, want %s", recent.Cursor, p.Cursor)
+		}
+	})
 }
 
 // A cursor that the log does not continue is answered at once with a gap.
 func TestPollGap(t *testing.T) {
-	n := newTCPNode(t)
-	n.post("1", "uno")
-	p := n.poll(`{"rooms":["1"],"cursor":"other:1","history":5}`)
-	p.want(t, "uno")
-	if len(p.Gaps) != 1 || p.Gaps[0].Room != "1" || p.Gaps[0].Reason != "epoch" {
-		t.Errorf("gaps %+v, want one of the epoch", p.Gaps)
-	}
+	onNodes(t, func(t *testing.T, n *node) {
+		n.post("1", "uno")
+		p := n.poll(`{"rooms":["1"],"cursor":"other:1","history":5}`)
+		p.want(t, "uno")
+		if len(p.Gaps) != 1 || p.Gaps[0].Room != "1" || p.Gaps[0].Reason != "epoch" {
+			t.Errorf("gaps %+v, want one of the epoch", p.Gaps)
+		}
+	})
 }
 
 // Draining answers a poll that waits, with a time to come back.

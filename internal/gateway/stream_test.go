@@ -64,6 +64,7 @@ func (n *node) client() *http.Client {
 // get sends a request; the test closes the body.
 func (n *node) get(ctx context.Context, target string, header ...string) *http.Response {
 	n.t.Helper()
+	n.nodes.settle()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+target, nil)
 	if err != nil {
 		n.t.Fatal(err)
@@ -167,42 +168,51 @@ func (e *events) wantEnd() {
 
 // A stream has the frames of v1, and on what moves the cursor its id.
 func TestStream(t *testing.T) {
+	onNodes(t, func(t *testing.T, n *node) {
+		bob := n.enter("/ws/1?user_id=2&username=Bob")
+		defer bob.Close()
+		s := n.follow("?user_id=1&username=Ana&room=1&rooms=2&presence=list")
+		defer s.close()
+		for name, want := range map[string]string{"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"} {
+			if got := s.resp.Header.Get(name); got != want {
+				t.Errorf("%s: %q, want %q", name, got, want)
+			}
+		}
+		if b := s.want("subscribed"); !strings.Contains(b.text, `"users":[{"id":"2","name":"Bob"}`) || b.id != "" {
+			t.Errorf("subscribed is %+v", b)
+		}
+		var ids []string
+		for range 3 { // subscribed of 2 and both caught_up
+			b := s.next()
+			if ids = append(ids, b.id); (b.id != "") != (b.event == "caught_up") {
+				t.Errorf("%s has the id %q", b.event, b.id)
+			}
+		}
+		bob.want("user_joined")
+		bob.send(`{"type":"typing","is_typing":true}`)
+		if b := s.want("typing"); b.id != "" {
+			t.Errorf("typing moves the cursor to %s", b.id)
+		}
+		bob.send(`{"type":"message","content":"uno"}`)
+		b := s.want("message")
+		cursors, err := chat.ParseCursors(b.id)
+		if err != nil || len(cursors) != 2 || cursors[0].Room != "1" || cursors[0].Seq != 1 || fmt.Sprintf("%08x", cursors[0].Tag) != b.Tag || cursors[1].Seq != 0 {
+			t.Errorf("the id after the first message is %+v, %v", cursors, err)
+		}
+		if !strings.HasPrefix(b.text, `{"type":"message","room":"1","seq":1,"epoch":"`+b.Epoch+`","tag":"`+b.Tag) {
+			t.Errorf("the message is %s", b.text)
+		}
+	})
+}
+
+func TestTransports(t *testing.T) {
 	n := newTCPNode(t)
 	bob := n.enter("/ws/1?user_id=2&username=Bob")
 	defer bob.Close()
-	s := n.follow("?user_id=1&username=Ana&room=1&rooms=2&presence=list")
+	s := n.follow(ana + "&room=1")
 	defer s.close()
-	for name, want := range map[string]string{"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"} {
-		if got := s.resp.Header.Get(name); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
-		}
-	}
-	if b := s.want("subscribed"); !strings.Contains(b.text, `"users":[{"id":"2","name":"Bob"}`) || b.id != "" {
-		t.Errorf("subscribed is %+v", b)
-	}
 	if got, want := maps.Collect(n.Transports), (map[string]float64{"ws": 1, "sse": 1, "poll": 0}); !maps.Equal(got, want) {
 		t.Errorf("connections %v, want %v", got, want)
-	}
-	var ids []string
-	for range 3 { // subscribed of 2 and both caught_up
-		b := s.next()
-		if ids = append(ids, b.id); (b.id != "") != (b.event == "caught_up") {
-			t.Errorf("%s has the id %q", b.event, b.id)
-		}
-	}
-	bob.want("user_joined")
-	bob.send(`{"type":"typing","is_typing":true}`)
-	if b := s.want("typing"); b.id != "" {
-		t.Errorf("typing moves the cursor to %s", b.id)
-	}
-	bob.send(`{"type":"message","content":"uno"}`)
-	b := s.want("message")
-	cursors, err := chat.ParseCursors(b.id)
-	if err != nil || len(cursors) != 2 || cursors[0].Room != "1" || cursors[0].Seq != 1 || fmt.Sprintf("%08x", cursors[0].Tag) != b.Tag || cursors[1].Seq != 0 {
-		t.Errorf("the id after the first message is %+v, %v", cursors, err)
-	}
-	if !strings.HasPrefix(b.text, `{"type":"message","room":"1","seq":1,"epoch":"`+b.Epoch+`","tag":"`+b.Tag) {
-		t.Errorf("the message is %s", b.text)
 	}
 }
 
@@ -223,46 +233,45 @@ func TestStreamHead(t *testing.T) {
 // A client that was cut off comes back with the id of the last frame, and gets
 // what came after it, whatever the URL says.
 func TestStreamResumes(t *testing.T) {
-	n := newTCPNode(t)
-	bob := n.enter("/ws/1?user_id=2&username=Bob")
-	defer bob.Close()
-	post := func(text string) {
-		t.Helper()
-		bob.send(`{"type":"message","content":"` + text + `"}`)
-		for bob.next().Type != "message" {
+	onNodes(t, func(t *testing.T, n *node) {
+		bob := n.enter("/ws/1?user_id=2&username=Bob")
+		defer bob.Close()
+		post := func(text string) {
+			t.Helper()
+			bob.send(`{"type":"message","content":"` + text + `"}`)
+			for bob.next().Type != "message" {
+			}
 		}
-	}
-	s := n.follow("?user_id=1&username=Ana&room=1&room=2")
-	s.want("subscribed")
-	for s.want2("subscribed", "caught_up"); s.id == ""; {
-		s.want2("subscribed", "caught_up")
-	}
-	post("uno")
-	for s.next().event != "message" {
-	}
-	s.close()
-	post("dos")
-	for _, c := range []struct{ name, query, header string }{
-		{"by Last-Event-ID", "&room=1&room=2&cursor=AQ", s.id},
-		{"by cursor", "&room=1&room=2&cursor=" + s.id, ""},
-		{"by cursor alone", "&cursor=" + s.id, ""},
-		{"one room of the two", "&room=1&cursor=" + s.id, ""},
-		{"by the cursor of one room", "&room=1&after=" + firstOf(t, s.id), ""},
-		{"by the cursor of one room as Last-Event-ID", "&room=1", firstOf(t, s.id)},
-	} {
-		t.Run(c.name, func(t *testing.T) {
+		s := n.follow("?user_id=1&username=Ana&room=1&room=2")
+		s.want("subscribed")
+		for s.want2("subscribed", "caught_up"); s.id == ""; {
+			s.want2("subscribed", "caught_up")
+		}
+		post("uno")
+		for s.next().event != "message" {
+		}
+		s.close()
+		post("dos")
+		for _, c := range []struct{ name, query, header string }{
+			{"by Last-Event-ID", "&room=1&room=2&cursor=AQ", s.id},
+			{"by cursor", "&room=1&room=2&cursor=" + s.id, ""},
+			{"by cursor alone", "&cursor=" + s.id, ""},
+			{"one room of the two", "&room=1&cursor=" + s.id, ""},
+			{"by the cursor of one room", "&room=1&after=" + firstOf(t, s.id), ""},
+			{"by the cursor of one room as Last-Event-ID", "&room=1", firstOf(t, s.id)},
+		} {
 			again := n.follow("?user_id=1&username=Ana"+c.query, "Last-Event-ID", c.header)
-			defer again.close()
 			for b := again.next(); b.event != "message"; b = again.next() {
 				if b.event == "subscribed" && !b.Data.Resumed {
-					t.Errorf("not resumed: %s", b.text)
+					t.Errorf("%s: not resumed: %s", c.name, b.text)
 				}
 			}
 			if got := again.id; got == s.id || got == "" {
-				t.Errorf("the id after the missed message is %q, before it was %q", got, s.id)
+				t.Errorf("%s: the id after the missed message is %q, before it was %q", c.name, got, s.id)
 			}
-		})
-	}
+			again.close()
+		}
+	})
 }
 
 func firstOf(t *testing.T, id string) string {
@@ -500,40 +509,42 @@ func (n *node) expel(id chat.RoomID, user chat.UserID) {
 	if err := n.rooms.Remove(context.Background(), chat.Principal{Service: true}, id, user, "enough"); err != nil {
 		n.t.Fatal(err)
 	}
+	n.nodes.settle()
 }
 
 // A removal ends what the stream says of that room, and leaves it out of the
 // cursor; of the other rooms it goes on.
 func TestStreamOfOneWhoIsRemoved(t *testing.T) {
-	n := newTCPNode(t)
-	n.privateRoom("club")
-	s := n.follow(ana + "&room=club&room=1")
-	defer s.close()
-	for range 4 { // subscribed and caught_up of both
-		s.want2("subscribed", "caught_up")
-	}
-	n.expel("club", "1")
-	s.want("member_removed")
-	end := s.want("unsubscribed")
-	cursors, err := chat.ParseCursors(end.id)
-	if err != nil || len(cursors) != 1 || cursors[0].Room != "1" {
-		t.Errorf("the cursor after the end is %v, %v, want the other room's", cursors, err)
-	}
-	n.post("1", "still here")
-	for s.next().event != "message" { // behind Bob's coming
-	}
+	onNodes(t, func(t *testing.T, n *node) {
+		n.privateRoom("club")
+		s := n.follow(ana + "&room=club&room=1")
+		defer s.close()
+		for range 4 { // subscribed and caught_up of both
+			s.want2("subscribed", "caught_up")
+		}
+		n.expel("club", "1")
+		s.want("member_removed")
+		end := s.want("unsubscribed")
+		cursors, err := chat.ParseCursors(end.id)
+		if err != nil || len(cursors) != 1 || cursors[0].Room != "1" {
+			t.Errorf("the cursor after the end is %v, %v, want the other room's", cursors, err)
+		}
+		n.post("1", "still here")
+		for s.next().event != "message" { // behind Bob's coming
+		}
 
-	again := n.follow(ana+"&room=club&room=1", "Last-Event-ID", s.id)
-	defer again.close()
-	if b := again.want("error"); b.Code != string(chat.RoomNotFound) || !strings.Contains(b.text, `"room":"club"`) {
-		t.Errorf("on coming back the stream says %s", b.text)
-	}
-	again.want("subscribed")
-	resp := n.get(t.Context(), "/api/v1/stream"+ana+"&room=club")
-	defer resp.Body.Close()
-	if body, _ := io.ReadAll(resp.Body); string(body) != `{"code":"room_not_found"}` {
-		t.Errorf("a stream of nothing but that room is answered with %s", body)
-	}
+		again := n.follow(ana+"&room=club&room=1", "Last-Event-ID", s.id)
+		defer again.close()
+		if b := again.want("error"); b.Code != string(chat.RoomNotFound) || !strings.Contains(b.text, `"room":"club"`) {
+			t.Errorf("on coming back the stream says %s", b.text)
+		}
+		again.want("subscribed")
+		resp := n.get(t.Context(), "/api/v1/stream"+ana+"&room=club")
+		defer resp.Body.Close()
+		if body, _ := io.ReadAll(resp.Body); string(body) != `{"code":"room_not_found"}` {
+			t.Errorf("a stream of nothing but that room is answered with %s", body)
+		}
+	})
 }
 
 // A stream ends with the credential that it was opened with.

@@ -64,24 +64,25 @@ func TestProfiles(t *testing.T) {
 
 // docs/protocol.md §12.3: the room of the URL, and both profiles in it.
 func TestRoomOfTheURL(t *testing.T) {
-	n := newTCPNode(t)
-	old := n.enter("/ws/1?user_id=2&username=Bob")
-	defer old.Close()
-	c := n.connect("/ws/1"+ana+"&history=1", offerV1)
-	defer c.Close()
-	c.want("hello")
-	c.want("subscribed")
-	c.want("caught_up")
-	old.want("user_joined")
-	c.send(`{"type":"message","nonce":"n","content":"Hola"}`)
-	c.want("message_sent")
-	c.want("message")
-	old.want("message")
-	c.send(`{"type":"edit","message_id":1,"content":"Hola, Bob"}`)
-	c.want("ok")
-	c.want("message_edited")
-	old.send(`{"type":"ping"}`)
-	old.want("pong") // and no message_edited
+	onNodes(t, func(t *testing.T, n *node) {
+		old := n.enter("/ws/1?user_id=2&username=Bob")
+		defer old.Close()
+		c := n.connect("/ws/1"+ana+"&history=1", offerV1)
+		defer c.Close()
+		c.want("hello")
+		c.want("subscribed")
+		c.want("caught_up")
+		old.want("user_joined")
+		c.send(`{"type":"message","nonce":"n","content":"Hola"}`)
+		c.want("message_sent")
+		c.want("message")
+		old.want("message")
+		c.send(`{"type":"edit","message_id":1,"content":"Hola, Bob"}`)
+		c.want("ok")
+		c.want("message_edited")
+		old.send(`{"type":"ping"}`)
+		old.want("pong") // and no message_edited
+	})
 }
 
 // tokens takes the tokens that token makes.
