@@ -66,6 +66,7 @@ func start(t *testing.T, dir string) *node {
 	cfg.Auth.Issuers = []config.Issuer{{Name: partner, HS256Secret: partnerSecret, MaxLifetime: time.Hour, UserPrefix: partnerPrefix}}
 	cfg.Auth.ServiceKeys = append(cfg.Auth.ServiceKeys, serviceKey)
 	cfg.Rooms.AutoCreate = false
+	cfg.WS.PingInterval, cfg.WS.IdleTimeout = time.Hour, 2*time.Hour // a socket of the tests has no answer to a ping
 	none := limit.Rate{}
 	l := &cfg.Limits
 	l.Handshakes, l.Commands, l.Posts, l.RoomPosts, l.RoomsMade, l.Requests, l.AnonymousRequests = none, none, none, none, none, none, none

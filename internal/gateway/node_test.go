@@ -114,6 +114,10 @@ func serve(t testing.TB, st store.Store, b, own bus.Bus, l net.Listener, change 
 		IdleTimeout:  60 * time.Second,
 		WriteTimeout: 10 * time.Second,
 	}
+	p, inMemory := l.(*pipeListener)
+	if !inMemory { // the clients of these tests do not expect pings, however late they are themselves
+		cfg.PingInterval, cfg.IdleTimeout = time.Hour, 2*time.Hour
+	}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -125,7 +129,7 @@ func serve(t testing.TB, st store.Store, b, own bus.Bus, l net.Listener, change 
 	mux.Handle("POST /api/v1/poll", answering(n.Poll))
 	n.server.Handler = mux
 	n.dial = func() (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) }
-	if p, ok := l.(*pipeListener); ok {
+	if inMemory {
 		n.dial = p.dial
 	}
 	n.served.Go(func() {

@@ -59,7 +59,6 @@ func startPair(t *testing.T, urls ...string) *pair {
 	p := &pair{t: t}
 	cfg := onPostgres(t)
 	cfg.Redis.Prefix = servicetest.Prefix()
-	cfg.WS.PingInterval, cfg.WS.IdleTimeout = time.Hour, 3*time.Hour // these clients answer no pings
 	for _, u := range urls {
 		cfg.Redis.URLs = append(cfg.Redis.URLs, config.Secret(u))
 	}

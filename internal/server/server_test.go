@@ -59,6 +59,7 @@ type running struct {
 func configFor(dir string) config.Config {
 	cfg := config.Default()
 	cfg.Listen, cfg.DataDir = "127.0.0.1:0", dir
+	cfg.WS.PingInterval, cfg.WS.IdleTimeout = time.Hour, 3*time.Hour // these clients expect no pings, however late they are
 	return cfg
 }
 
