@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"tertulia/internal/config"
 	"tertulia/internal/oncluster"
 	"tertulia/internal/server"
+	"tertulia/internal/services"
 )
 
 // patience bounds what a test waits for; it costs nothing when all is well.
@@ -44,13 +44,12 @@ func newNode(t testing.TB, change ...func(*config.Config)) *node {
 	}
 	n := &node{t: t, cfgs: configsOf(t, cfg)}
 	for i := range n.cfgs {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		addr, err := services.FreeAddr()
 		if err != nil {
 			t.Fatal(err)
 		}
-		n.cfgs[i].Listen, n.cfgs[i].DataDir = l.Addr().String(), filepath.Join(t.TempDir(), "data")
-		n.turn.Addrs = append(n.turn.Addrs, n.cfgs[i].Listen)
-		l.Close()
+		n.cfgs[i].Listen, n.cfgs[i].DataDir = addr, filepath.Join(t.TempDir(), "data")
+		n.turn.Addrs = append(n.turn.Addrs, addr)
 	}
 	n.start()
 	t.Cleanup(func() { n.stop() })

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -30,12 +29,10 @@ const bareProxy = `server {
 // which its own port and the server's are put in, and returns its address.
 func startNginx(t *testing.T, to *running, snippet string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := services.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	l.Close()
 	for _, part := range []string{"listen 80;", "http://127.0.0.1:8000"} {
 		if !strings.Contains(snippet, part) {
 			t.Fatalf("the snippet has no %q:\n%s", part, snippet)

@@ -24,6 +24,7 @@ import (
 	"tertulia/chat"
 	"tertulia/internal/config"
 	"tertulia/internal/oncluster"
+	"tertulia/internal/services"
 	"tertulia/internal/services/servicetest"
 	"tertulia/internal/store"
 	"tertulia/internal/store/sqlite"
@@ -347,12 +348,16 @@ func TestSecondServerOnOneFolder(t *testing.T) {
 }
 
 func TestPortTaken(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := services.FreeAddr() // nobody is given it in the moment in which it is let go of
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := configFor(t.TempDir())
-	cfg.Listen = l.Addr().String()
+	cfg.Listen = addr
 	if _, err := New(t.Context(), cfg, slog.New(slog.DiscardHandler)); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("New = %v, want %v", err, syscall.EADDRINUSE)
 	}
