@@ -30,7 +30,9 @@ func (w withServices) Run() int { return servicetest.Run(w.M) }
 
 const room1 = chat.RoomID("1")
 
-// patience is for a loaded machine.
+// patience is for a loaded machine. So are the leases and graces below that
+// nobody may outlive: some seconds each, in which a test that nobody lets run
+// does not fail.
 const patience = time.Minute
 
 // cluster is nodes on one Redis and one bus.
@@ -208,7 +210,7 @@ func TestComingAndGoing(t *testing.T) {
 
 // Alice is cut off and comes back on another node: nobody is told.
 func TestReconnectElsewhere(t *testing.T) {
-	c := newCluster(t, DefaultLease, time.Second)
+	c := newCluster(t, DefaultLease, 4*time.Second)
 	a, b, reader := c.start(), c.start(), c.start()
 	a.join("alice")
 	b.want("alice")
@@ -232,7 +234,7 @@ func TestReconnectElsewhere(t *testing.T) {
 
 // F1: the users of a node that was killed leave, those that others have stay.
 func TestKilledNode(t *testing.T) {
-	c := newCluster(t, time.Second, 300*time.Millisecond)
+	c := newCluster(t, 4*time.Second, 2*time.Second)
 	a, b := c.start(), c.start()
 	a.join("alice")
 	a.join("carla")
@@ -255,7 +257,7 @@ func TestKilledNode(t *testing.T) {
 // A node that stops leaves its users behind for the grace, also for a node
 // that starts after it is gone; who comes back was never away.
 func TestRollingRestart(t *testing.T) {
-	c := newCluster(t, DefaultLease, 3*time.Second)
+	c := newCluster(t, DefaultLease, 5*time.Second)
 	a, b := c.start(), c.start()
 	a.join("alice")
 	a.join("dora")
@@ -309,7 +311,7 @@ func (c *cluster) forget(n *node) {
 // F4: Redis is emptied. Nobody is told anything, and a node that starts
 // afterwards knows everybody.
 func TestFlush(t *testing.T) {
-	c := newCluster(t, 2*time.Second, 2*time.Second)
+	c := newCluster(t, 4*time.Second, 4*time.Second)
 	a, b := c.start(), c.start()
 	a.join("alice")
 	b.join("bob")
@@ -332,7 +334,7 @@ func TestFlush(t *testing.T) {
 	if got := c.start().here(); got != "alice bob carla" {
 		t.Errorf("a node that has just started says that here are %q, want all", got)
 	}
-	time.Sleep(3 * time.Second) // a grace that had begun would be over
+	time.Sleep(5 * time.Second) // a grace that had begun would be over
 	if got := strings.ReplaceAll(a.told()+"|"+b.told(), " 3+carla", ""); got != before {
 		t.Errorf("readers were told %q, then %q", before, got)
 	}

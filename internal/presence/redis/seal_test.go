@@ -140,7 +140,7 @@ func TestBrokenPagesAreWrittenAnew(t *testing.T) {
 // Redis answers and takes nothing, as the master that was made a replica does:
 // leases run out, and nobody is thought dead for it.
 func TestRedisTakesNothing(t *testing.T) {
-	c := newCluster(t, time.Second, 100*time.Millisecond)
+	c := newCluster(t, 4*time.Second, time.Second)
 	c.ownRedis()
 	a, b := c.start(), c.start()
 	a.join("alice")
@@ -159,7 +159,7 @@ func TestRedisTakesNothing(t *testing.T) {
 		}
 		return nil
 	})
-	time.Sleep(time.Second) // the grace would be over
+	time.Sleep(3 * time.Second) // the grace, half a lease, would be over
 	c.write(a, "REPLICAOF", "NO", "ONE")
 	a.wantDegraded(false)
 	b.wantDegraded(false)
