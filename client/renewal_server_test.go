@@ -133,7 +133,7 @@ func (b *bearer) wantAll(name string, last uint64) {
 // wait for the same seconds.
 func TestShortTokens(t *testing.T) {
 	n := tokenNode(t)
-	steady := bear(t, n, func(context.Context, int) (string, error) { return token(t, juan, 6*time.Second), nil })
+	steady := bear(t, n, func(context.Context, int) (string, error) { return token(t, juan, 8*time.Second), nil })
 	failing := bear(t, n, func(_ context.Context, call int) (string, error) {
 		if call == 2 {
 			return "", errors.New("no luck")
@@ -151,17 +151,17 @@ func TestShortTokens(t *testing.T) {
 			<-ctx.Done()
 			return "", ctx.Err()
 		}
-		return token(t, juan, 3*time.Second), nil
+		return token(t, juan, 8*time.Second), nil
 	})
 	expired := bear(t, n, func(_ context.Context, call int) (string, error) {
 		if call > 1 {
 			return token(t, juan, -time.Minute), nil
 		}
-		return token(t, juan, 3*time.Second), nil
+		return token(t, juan, 8*time.Second), nil
 	})
 	said := speak(t, n)
 
-	steady.when("four renewals", func() bool { return len(steady.until) >= 4 }) // 12 s, two lives
+	steady.when("three renewals", func() bool { return len(steady.until) >= 3 }) // 12 s at least, longer than a life
 	for name, b := range map[string]*bearer{"failing": failing, "foreign": foreign} {
 		b.when(name+" has another token", func() bool { return len(b.until) >= 1 })
 	}
