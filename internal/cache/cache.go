@@ -39,8 +39,8 @@ const (
 	// dropAgain is after how long a room whose text was taken back is dropped
 	// once more: another node may have written at the same time.
 	dropAgain = time.Second
-	// answerWithin is how long Redis may take. It is not asked again for
-	// restFor after an error.
+	// answerWithin is how long Redis may take; tests have more time. It is not
+	// asked again for restFor after an error.
 	answerWithin = 50 * time.Millisecond
 	restFor      = time.Second
 	// maxRooms bounds the rooms that wait to be written. What is new then
@@ -72,6 +72,7 @@ type Store struct {
 	redis  *redis.Client
 	key    *packed.Key
 	log    *slog.Logger
+	within time.Duration // answerWithin
 	counts Counts
 	states *gather.Gather[chat.RoomID, chat.Room]
 
@@ -111,11 +112,12 @@ func newStore(cfg Config) *Store {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{
-		Store: cfg.Store,
-		redis: cfg.Redis,
-		key:   packed.NewKey(cfg.Secret, "cache"),
-		log:   cfg.Logger,
-		rooms: make(map[chat.RoomID]*change),
+		Store:  cfg.Store,
+		redis:  cfg.Redis,
+		key:    packed.NewKey(cfg.Secret, "cache"),
+		log:    cfg.Logger,
+		within: answerWithin,
+		rooms:  make(map[chat.RoomID]*change),
 	}
 	s.states = gather.New(stateRate, stateWithin, s.log, s.readStates)
 	return s
@@ -155,12 +157,12 @@ func (s *Store) resting() bool {
 	return time.Now().Before(s.rest)
 }
 
-// do asks Redis, and waits no longer than answerWithin, in a goroutine because
+// do asks Redis, and waits no longer than within, in a goroutine because
 // a connection that is being made does not look at ctx. nil is an error that
 // was noted.
 func (s *Store) do(ctx context.Context, commands ...rueidis.Completed) []rueidis.RedisResult {
 	answers := make(chan []rueidis.RedisResult, 1)
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	ctx, cancel := context.WithTimeout(ctx, s.within)
 	defer cancel()
 	s.mu.Lock()
 	if s.closed {
