@@ -116,8 +116,8 @@ func TestFlows(t *testing.T) {
 		connected.field("active_count", 2)
 		alice.wantIdle()
 
-		bob.drop()
 		died := time.Now()
+		bob.drop()
 		alice.want("user_left").field("user_id", 2)
 		if after := time.Since(died); after < 8*time.Second { // how late it may be is in want
 			t.Errorf("user_left came after %v, want the grace of 10 s", after)
@@ -145,11 +145,11 @@ func TestFlows(t *testing.T) {
 		alice, _ := join(t, addr, room, "1", "Alice")
 		bob, _ := join(t, addr, room, "2", "Bob")
 		alice.want("user_joined")
+		began := time.Now()
 		for range 20 {
 			bob.send(`{"type":"typing","is_typing":true}`)
 		}
 		bob.wantAlive()
-		began := time.Now()
 		alice.want("typing").field("is_typing", true)
 		alice.wantIdle()
 		alice.want("typing").field("is_typing", false)
