@@ -28,7 +28,7 @@ func soon() time.Duration {
 	if oncluster.Now() {
 		return 15 * time.Second
 	}
-	return 5 * time.Second
+	return 9 * time.Second
 }
 
 var errNoFrame = errors.New("nothing has come")

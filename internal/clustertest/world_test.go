@@ -26,7 +26,7 @@ import (
 
 const (
 	// patience bounds every wait for something that must happen.
-	patience = 60 * time.Second
+	patience = 2 * time.Minute
 
 	secret = "the secret that the tests' tokens are signed with"
 	key    = "the service key of the tests' back end"

@@ -30,7 +30,7 @@ const (
 	nodePatience = 3 * time.Second
 	// healLimit is far above the 2 s within which a cluster should carry
 	// messages again after a fault.
-	healLimit = 30 * time.Second
+	healLimit = 2 * time.Minute
 	// flowAcks is how many posts are acknowledged between two faults at the
 	// least, or the next one would show nothing.
 	flowAcks = 100

@@ -16,7 +16,7 @@ import (
 )
 
 // storyTime bounds the test below, which takes seconds.
-const storyTime = 2 * time.Minute
+const storyTime = 4 * time.Minute
 
 // A backup is taken while alice posts; the server goes on, is killed, and its
 // data folder is made anew from the backup. bob has read more than the backup

