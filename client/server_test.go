@@ -67,7 +67,7 @@ func TestConversation(t *testing.T) {
 	atBob.want("unsubscribed <nil>")
 	atJuan.want("Bob types false", "joined [] left [{2 Bob}]")
 	send(t, j, "adiós")
-	want(t, b, "4 Juan: adiós", "caught up at 4") // subscribes again
+	want(t, b, "4 Juan: adiós") // subscribes again; it may come behind "caught up"
 	if rtt, err := dial(t, n.url(), bob).Ping(within(t)); err != nil || rtt <= 0 {
 		t.Errorf("Ping = %v, %v", rtt, err)
 	}
@@ -103,7 +103,7 @@ func TestIterators(t *testing.T) {
 	if cursor.Seq != 2 {
 		t.Fatalf("From the beginning ends at %v", cursor)
 	}
-	want(t, j, "4 Juan: d", "caught up at 4")
+	want(t, j, "4 Juan: d") // has caught up before or after it, for it comes by itself
 	var begun, both sync.WaitGroup
 	for range 2 {
 		begun.Add(1)
