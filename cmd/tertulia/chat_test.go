@@ -442,7 +442,7 @@ func TestChatInterrupted(t *testing.T) {
 func TestChatGivesUp(t *testing.T) {
 	listen := freeAddr(t)
 	srv := serveAt(t, listen, filepath.Join(t.TempDir(), "data"))
-	alice := talk(t, "Alice", "ws://"+listen, "--timeout", "2s")
+	alice := talk(t, "Alice", "ws://"+listen, "--timeout", "5s") // in which she connects on a busy machine too
 	srv.Process.Kill()
 	alice.wantCode(exitUnreachable)
 	alice.err.want(t, "* connection lost (")

@@ -71,7 +71,7 @@ func send(t testing.TB, server *httptest.Server, request string) (net.Conn, *buf
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := io.WriteString(conn, request); err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +336,7 @@ func TestSlowHandshake(t *testing.T) {
 	}
 	defer slow.Close()
 	io.WriteString(slow, cut(request(goodHeader), 2))
-	slow.SetReadDeadline(time.Now().Add(10 * time.Second))
+	slow.SetReadDeadline(time.Now().Add(30 * time.Second))
 	if answer, err := io.ReadAll(slow); err != nil || strings.Contains(string(answer), "101") {
 		t.Errorf("answer to half a handshake = %q, %v, want none and the end", answer, err)
 	}

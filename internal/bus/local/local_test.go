@@ -152,7 +152,7 @@ func TestPublisherUnderWayPassesClosing(t *testing.T) {
 	close(releaseFirst)
 	select {
 	case <-published:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Errorf("Publish waits for a handler that is being closed")
 	}
 	close(releaseStuck)
