@@ -168,10 +168,14 @@ func javaScriptSnippet(t *testing.T, s *server) {
 	base := servePage(t, said, template.JS(definitions), "// Uso:"+usage)
 	bob, _ := join(t, s.addr, "1", "2", "Bob")
 
+	profile, err := os.MkdirTemp(scratch, "browser") // in which processes of its own may write for longer than it lives
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cmd := exec.CommandContext(ctx, "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-		"--remote-debugging-port=0", "--user-data-dir="+t.TempDir(), base)
+		"--remote-debugging-port=0", "--user-data-dir="+profile, base)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	log := new(logBuffer)
