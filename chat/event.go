@@ -86,9 +86,11 @@ type Event struct {
 	ID int64
 	// Epoch names the life of the log that Seq belongs to.
 	Epoch string
-	// Tag is four random bytes stored with the event, for [Cursor].
-	Tag   uint32
-	Nonce Nonce
+	// Tag is four random bytes stored with the event, for [Cursor]. Follows is
+	// the Tag of the event before it in the log, where who stored it says so to
+	// others; it is 0 in what is read from a log, and if that is not known.
+	Tag, Follows uint32
+	Nonce        Nonce
 	// Target is the seq of the message that an edit or deletion changes and
 	// TargetID its id; 0 for other kinds.
 	Target   uint64

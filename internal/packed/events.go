@@ -13,7 +13,9 @@
 // where a number is a uvarint, a text its length as a uvarint and its bytes,
 // and an instant its seconds since 1970 as a varint and its nanoseconds as a
 // uvarint. A field that is not there is zero, but for room and epoch, which
-// are those of the event before.
+// are those of the event before. The version is Version of a passing event and
+// Follows of a durable one, neither having the other: so programs that did not
+// know Follows yet read past it, and those that do write the same form.
 package packed
 
 import (
@@ -61,13 +63,21 @@ func Append(dst []byte, events []chat.Event) []byte {
 	return dst
 }
 
+// versionOf returns what is in the place of the version.
+func versionOf(e *chat.Event) uint64 {
+	if e.Kind.Durable() {
+		return uint64(e.Follows)
+	}
+	return e.Version
+}
+
 // fieldsOf returns the bits of what e has that the event before it does not
 // say.
 func fieldsOf(e, before *chat.Event) (fields uint64) {
 	for i, has := range [...]bool{
 		e.Room != before.Room, e.Epoch != before.Epoch, e.Actor.ID != "", e.Actor.Name != "", !e.At.IsZero(), e.Seq != 0, e.ID != 0, e.Tag != 0,
 		e.Nonce != "", e.Target != 0, e.TargetID != 0, e.Subject != "", e.Changed != 0, !e.ChangedAt.IsZero(), e.Deleted, e.Count != 0, e.Msgs != 0,
-		len(e.Body) != 0, e.Version != 0,
+		len(e.Body) != 0, versionOf(e) != 0,
 	} {
 		if has {
 			fields |= 1 << i
@@ -113,7 +123,7 @@ func appendEvent(dst []byte, e, before *chat.Event) []byte {
 	if fields&hasBody != 0 {
 		dst = append(binary.AppendUvarint(dst, uint64(len(e.Body))), e.Body...)
 	}
-	number(hasVersion, e.Version)
+	number(hasVersion, versionOf(e))
 	return dst
 }
 
@@ -214,7 +224,11 @@ func (r *reader) event(e, before *chat.Event) {
 			e.Body = r.bytes[end-n : end : end]
 		}
 	}
-	e.Version = number(hasVersion, math.MaxUint64)
+	if e.Kind.Durable() {
+		e.Follows = uint32(number(hasVersion, math.MaxUint32))
+	} else {
+		e.Version = number(hasVersion, math.MaxUint64)
+	}
 }
 
 func (r *reader) number() uint64 {

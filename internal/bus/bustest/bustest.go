@@ -109,6 +109,6 @@ func event(room chat.RoomID, id int64) chat.Event {
 		Nonce:   "n-1",
 		Msgs:    uint64(id),
 		Body:    chat.MessageBody("¿qué tal?"),
-		Version: uint64(id),
+		Follows: 0xdeadbeef,
 	}
 }

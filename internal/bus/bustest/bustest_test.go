@@ -97,7 +97,7 @@ func TestSuiteFindsFaults(t *testing.T) {
 			return broken{publish: func(b *local.Bus, topic bus.Topic, events []chat.Event) {
 				events = slices.Clone(events)
 				for i := range events {
-					events[i].Version = 0
+					events[i].Follows = 0
 				}
 				b.Publish(topic, events)
 			}}

@@ -33,7 +33,7 @@ func BenchmarkTwoNodes(b *testing.B) {
 		}
 	}
 	event := chat.Event{Room: "room-10", Kind: chat.KindMessage, Actor: chat.User{ID: "u-12345", Name: "Inés"}, At: time.Now().UTC().Truncate(time.Millisecond), Epoch: "0123456789abcdef",
-		ID: 1 << 40, Tag: 1 << 31, Nonce: "01968c2e-5a2e-7000-8000-000000000000", Body: chat.MessageBody(strings.Repeat("x", 100))}
+		ID: 1 << 40, Tag: 1 << 31, Follows: 1 << 30, Nonce: "01968c2e-5a2e-7000-8000-000000000000", Body: chat.MessageBody(strings.Repeat("x", 100))}
 	own, server := ownCPU(b), serverCPU(b, two[0])
 	b.ReportAllocs()
 	sent := int64(0)

@@ -115,6 +115,7 @@ func TestSplit(t *testing.T) {
 
 func FuzzParseAbout(f *testing.F) {
 	f.Add(string(appendAbout(nil, publisher{1}, 1, room, []chat.Event{{ID: 1}})[headerBytes:]))
+	f.Add(string(appendAbout(nil, publisher{1}, 2, room, []chat.Event{{Kind: chat.KindMessage, Seq: 9, Tag: 8, Follows: 7}})[headerBytes:]))
 	f.Add(string(appendAbout(nil, publisher{1}, 1<<40, room, nil)[headerBytes:]))
 	f.Fuzz(func(t *testing.T, text string) {
 		number, topic, events, ok := parseAbout(text)
