@@ -2,10 +2,11 @@
 // into a room, or comes back to it, costs the store one row and not a page.
 //
 // It stands in front of a store and answers only what it can prove to be the
-// store's own answer. The room's head is read from the store; entries are used
-// if they are of the same epoch, without a hole up to exactly that head, not
-// below the floor, and no edit, deletion or erasure among them is younger than
-// the form in which an event that it touches was kept. Everything else, every error, and an
+// store's own answer. The room's head is read from the store, and its tag;
+// entries are used if they are of the same epoch, without a hole up to exactly
+// that event, each following the one before it, not below the floor, and no
+// edit, deletion or erasure among them is younger than the form in which an
+// event that it touches was kept. Everything else, every error, and an
 // answer that takes longer than a moment, is a read of the store. So nothing
 // that happens to Redis, and nothing that is in it, changes an answer.
 package cache
@@ -46,14 +47,14 @@ const (
 	// maxRooms bounds the rooms that wait to be written. What is new then
 	// leaves a hole, and a hole is read from the store.
 	maxRooms = 10_000
-	// stateWithin bounds a read of the store for several patient readers.
-	stateWithin = 10 * time.Second
+	// headWithin bounds a read of the store for several patient readers.
+	headWithin = 10 * time.Second
 )
 
-// stateRate is how many reads of the store patient readers are: a node that
+// headRate is how many reads of the store patient readers are: a node that
 // has just begun, and to which hundreds of clients a second come, opens
 // hundreds of rooms.
-var stateRate = limit.Rate{Count: 10, Per: time.Second, Burst: 20}
+var headRate = limit.Rate{Count: 10, Per: time.Second, Burst: 20}
 
 // Config is what a [Store] is made of. Store, Redis and Secret are required.
 type Config struct {
@@ -74,7 +75,7 @@ type Store struct {
 	log    *slog.Logger
 	within time.Duration // answerWithin
 	counts Counts
-	states *gather.Gather[chat.RoomID, chat.Room]
+	heads  *gather.Gather[chat.RoomID, store.Head]
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -119,7 +120,7 @@ func newStore(cfg Config) *Store {
 		within: answerWithin,
 		rooms:  make(map[chat.RoomID]*change),
 	}
-	s.states = gather.New(stateRate, stateWithin, s.log, s.readStates)
+	s.heads = gather.New(headRate, headWithin, s.log, s.readHeads)
 	return s
 }
 
@@ -132,7 +133,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	s.stop()
-	s.states.Close()
+	s.heads.Close()
 	s.running.Wait()
 	return s.Store.Close()
 }

@@ -211,6 +211,50 @@ func TestTakenBackTextLeaves(t *testing.T) {
 	}
 }
 
+// A failover has taken events away, Redis has them still, and others have their
+// seqs: here or written by a node that cannot write to Redis.
+func TestEventsThatTheStoreHasLost(t *testing.T) {
+	for name, written := range map[string]bool{"both are in Redis": true, "one is in Redis": false} {
+		for seq := range 3 {
+			t.Run(fmt.Sprint(name, " at ", seq+1), func(t *testing.T) {
+				w := newWorld(t, connect(t, redis.Config{URLs: []string{"redis://" + servicetest.Redis(t).Addr}, Prefix: servicetest.Prefix()}))
+				for i := range 3 {
+					e := say(t, w.inner, fmt.Sprint(i))
+					lost := e
+					lost.Tag, lost.Body = ^e.Tag, chat.MessageBody("lost")
+					w.mu.Lock()
+					if i == seq {
+						w.wait(room, e.Epoch, false, entry{lost, e.Seq})
+					}
+					if written || i != seq {
+						e.Follows = w.tagAt(t, e.Seq-1)
+						w.wait(room, e.Epoch, false, entry{e, e.Seq})
+					}
+					w.mu.Unlock()
+				}
+				w.flush()
+				w.last(t)
+				w.flush()
+				if _, asked := w.last(t); asked {
+					t.Error("the cache does not know better afterwards")
+				}
+			})
+		}
+	}
+}
+
+// tagAt is the tag of the event at seq, 0 if there is none.
+func (w *world) tagAt(t *testing.T, seq uint64) uint32 {
+	if seq == 0 {
+		return 0
+	}
+	page, err := w.inner.Store.After(t.Context(), room, seq-1, store.Limit{Events: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page.Events[0].Tag
+}
+
 func TestWithoutRedis(t *testing.T) {
 	r, err := services.StartRedis(t.Context(), t.TempDir())
 	if err != nil {
@@ -345,5 +389,5 @@ func TestPatientReadersShare(t *testing.T) {
 	if w.inner.rooms.Load() != 0 {
 		t.Errorf("%d rooms were read by themselves, want none", w.inner.rooms.Load())
 	}
-	w.states.Close()
+	w.heads.Close()
 }

@@ -5,6 +5,7 @@ import (
 
 	"tertulia/chat"
 	"tertulia/internal/packed"
+	"tertulia/internal/store"
 )
 
 // entry is an event as it is kept:
@@ -56,8 +57,9 @@ type window struct {
 
 // proven puts what was found for the seqs from first on into order and
 // returns it, if it is the end of the log as the store has it now.
-func proven(found []entry, room *chat.Room, first uint64) (w window, ok bool) {
-	w = window{first: first, entries: make([]entry, room.Head-first+1)}
+func proven(found []entry, head *store.Head, first uint64) (w window, ok bool) {
+	top := head.Room.Head
+	w = window{first: first, entries: make([]entry, top-first+1)}
 	for _, e := range found {
 		seq := e.event.Seq
 		if seq < first {
@@ -65,10 +67,14 @@ func proven(found []entry, room *chat.Room, first uint64) (w window, ok bool) {
 		}
 		// What lies beyond the head, or is as of beyond it, is younger than
 		// the room as it was read.
-		if seq > room.Head || e.asOf > room.Head || e.asOf < seq {
+		if seq > top || e.asOf > top || e.asOf < seq {
 			return window{}, false
 		}
-		if at := &w.entries[seq-first]; e.asOf > at.asOf {
+		at := &w.entries[seq-first]
+		if at.asOf != 0 && at.event.Tag != e.event.Tag {
+			return window{}, false // one of the two is not in the log any more
+		}
+		if e.asOf > at.asOf {
 			*at = e
 		}
 	}
@@ -77,7 +83,20 @@ func proven(found []entry, room *chat.Room, first uint64) (w window, ok bool) {
 			return window{}, false
 		}
 	}
-	return w, w.current()
+	return w, w.entries[top-first].event.Tag == head.Tag && w.linked() && w.current()
+}
+
+// linked reports whether each event follows the one before it, where it was kept
+// what it follows, and takes that away: what is read of a log does not say so.
+func (w *window) linked() bool {
+	for i := range w.entries {
+		e := &w.entries[i].event
+		if i > 0 && e.Follows != 0 && e.Follows != w.entries[i-1].event.Tag {
+			return false
+		}
+		e.Follows = 0
+	}
+	return true
 }
 
 // current reports whether no event changes another one that was kept in an

@@ -60,7 +60,11 @@ func (s *Store) refresh(p *store.Page, err error) {
 	}
 	var entries []entry
 	for i := max(0, n-keepEvents); i < n; i++ {
-		entries = append(entries, entry{p.Events[i], p.Room.Head})
+		e := entry{p.Events[i], p.Room.Head}
+		if i > 0 {
+			e.event.Follows = p.Events[i-1].Tag
+		}
+		entries = append(entries, e)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

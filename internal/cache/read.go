@@ -15,17 +15,18 @@ func (s *Store) Before(ctx context.Context, id chat.RoomID, before uint64, limit
 	if limit.Only != 0 || n > keepEvents || s.resting() {
 		return s.Store.Before(ctx, id, before, limit)
 	}
-	room, err := s.state(ctx, id, limit.Patient)
+	head, err := s.head(ctx, id, limit.Patient)
 	if err != nil {
 		return store.Page{}, err
 	}
+	room := &head.Room
 	top := room.Head
 	if before != 0 {
 		top = min(top, before-1)
 	}
 	if room.Exists && top >= room.Floor && room.Head-top < keepEvents {
-		if w, ok := s.window(ctx, &room, max(room.Floor, top+1-min(n, top))); ok {
-			return page(room, w.entries[:top+1-w.first], true, limit), nil
+		if w, ok := s.window(ctx, &head, max(room.Floor, top+1-min(n, top))); ok {
+			return page(*room, w.entries[:top+1-w.first], true, limit), nil
 		}
 	}
 	p, err := s.Store.Before(ctx, id, before, limit)
@@ -38,16 +39,17 @@ func (s *Store) After(ctx context.Context, id chat.RoomID, after uint64, limit s
 	if limit.Only != 0 || s.resting() {
 		return s.Store.After(ctx, id, after, limit)
 	}
-	room, err := s.Store.Room(ctx, id)
+	head, err := s.head(ctx, id, false)
 	if err != nil {
 		return store.Page{}, err
 	}
+	room := &head.Room
 	if !room.Exists || after >= room.Head {
-		return store.Page{Room: room}, nil
+		return store.Page{Room: *room}, nil
 	}
 	if first := max(after+1, room.Floor); room.Head-first < keepEvents {
-		if w, ok := s.window(ctx, &room, first); ok {
-			return page(room, w.entries, false, limit), nil
+		if w, ok := s.window(ctx, &head, first); ok {
+			return page(*room, w.entries, false, limit), nil
 		}
 	}
 	p, err := s.Store.After(ctx, id, after, limit)
@@ -55,41 +57,45 @@ func (s *Store) After(ctx context.Context, id chat.RoomID, after uint64, limit s
 	return p, err
 }
 
-// state reads a room from the store, if the reader is patient together with
-// those of others.
-func (s *Store) state(ctx context.Context, id chat.RoomID, patient bool) (chat.Room, error) {
-	if !patient {
-		return s.Store.Room(ctx, id)
+// head reads from the store how far a log goes, and with which event it ends, if
+// the reader is patient together with the heads that others read.
+func (s *Store) head(ctx context.Context, id chat.RoomID, patient bool) (store.Head, error) {
+	var heads []store.Head
+	var err error
+	if patient {
+		heads, err = s.heads.Get(ctx, id)
+	} else {
+		heads, err = s.readHeads(ctx, []chat.RoomID{id})
 	}
-	rooms, err := s.states.Get(ctx, id)
 	if err != nil {
-		return chat.Room{}, err
+		return store.Head{}, err
 	}
-	return rooms[0], nil
+	return heads[0], nil
 }
 
-// readStates returns a room for each id.
-func (s *Store) readStates(ctx context.Context, ids []chat.RoomID) ([]chat.Room, error) {
+// readHeads returns a head for each id; that of a room without a log is 0.
+func (s *Store) readHeads(ctx context.Context, ids []chat.RoomID) ([]store.Head, error) {
 	found, err := s.Store.Heads(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
-	byID := make(map[chat.RoomID]chat.Room, len(found))
-	for i := range found {
-		byID[found[i].Room.ID] = found[i].Room
+	byID := make(map[chat.RoomID]store.Head, len(found))
+	for _, h := range found {
+		byID[h.Room.ID] = h
 	}
-	rooms := make([]chat.Room, len(ids))
+	heads := make([]store.Head, len(ids))
 	for i, id := range ids {
 		var ok bool
-		if rooms[i], ok = byID[id]; !ok {
-			rooms[i] = chat.Room{ID: id, Epoch: s.Epoch(), Floor: 1} // as Room has it
+		if heads[i], ok = byID[id]; !ok {
+			heads[i].Room = chat.Room{ID: id, Epoch: s.Epoch(), Floor: 1} // as Room has it
 		}
 	}
-	return rooms, nil
+	return heads, nil
 }
 
 // window returns the end of a log from first on, if it is in the cache.
-func (s *Store) window(ctx context.Context, room *chat.Room, first uint64) (window, bool) {
+func (s *Store) window(ctx context.Context, head *store.Head, first uint64) (window, bool) {
+	room := &head.Room
 	if first > room.Head || room.Head-first >= keepEvents {
 		return window{}, false
 	}
@@ -109,7 +115,7 @@ func (s *Store) window(ctx context.Context, room *chat.Room, first uint64) (wind
 			found = append(found, e)
 		}
 	}
-	w, ok := proven(found, room, first)
+	w, ok := proven(found, head, first)
 	if ok {
 		s.counts.Hits.Inc()
 	} else {
