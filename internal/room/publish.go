@@ -66,7 +66,7 @@ func (p *publisher) publish(results []store.Result) {
 func (p *publisher) tellSubjects(events []chat.Event) {
 	for i := range events {
 		if e := &events[i]; e.Kind.Membership() {
-			p.bus.Publish(bus.UserTopic(e.Subject), []chat.Event{*e})
+			p.bus.Publish(bus.UserTopic(e.Subject), alone(*e))
 		}
 	}
 }
@@ -75,9 +75,15 @@ func (p *publisher) tellSubjects(events []chat.Event) {
 func (p *publisher) tellNodes(events []chat.Event) {
 	for i := range events {
 		if lessens(&events[i]) {
-			p.bus.Publish(bus.RightsTopic, []chat.Event{events[i]})
+			p.bus.Publish(bus.RightsTopic, alone(events[i]))
 		}
 	}
+}
+
+// alone is an event outside of its log, where nothing comes before it.
+func alone(e chat.Event) []chat.Event {
+	e.Follows = 0
+	return []chat.Event{e}
 }
 
 func (p *publisher) count(r *store.Result) {

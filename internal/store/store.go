@@ -123,7 +123,9 @@ type Condition struct {
 type Result struct {
 	// Event is complete if Err is nil. For a duplicate it is the event that was
 	// stored the first time, in its current form; otherwise it shares its Body
-	// with the row, so nobody changes that any more.
+	// with the row, so nobody changes that any more. Event.Follows may be 0; a
+	// store whose failover may lose events says it unless what came before has
+	// been trimmed.
 	Event     chat.Event
 	Duplicate bool
 	// Err is a *chat.Error: RoomNotFound, MessageNotFound, one that a condition

@@ -55,6 +55,8 @@ func fillNonces(batch []store.Append) {
 
 // fateRow is what the function append returns of a row: its place, its fate,
 // and where it was stored, or the event that was stored under its nonce before.
+// have is by its fate: the tag of the event before it, the role that it needs,
+// or the version that is not the one asked for.
 type fateRow struct {
 	ord, have, seq, id, at, msgs number
 	fate, epoch                  text
@@ -81,6 +83,7 @@ func (f *fateRow) result(row *store.Append, tag uint32, epoch string) (r store.R
 			ID:      int64(f.id),
 			Epoch:   epoch,
 			Tag:     tag,
+			Follows: uint32(f.have),
 			Nonce:   row.Nonce,
 			Target:  row.Changes(),
 			Subject: row.About(),
@@ -91,7 +94,7 @@ func (f *fateRow) result(row *store.Append, tag uint32, epoch string) (r store.R
 		return r, nil
 	case "duplicate":
 		r.Event, err = f.event.event(row.Room, epoch)
-		r.Duplicate = true
+		r.Event.Follows, r.Duplicate = uint32(f.have), true
 		return r, err
 	}
 	refusal, err := f.refusal(row)

@@ -73,6 +73,51 @@ func TestEmptyNoncesAreFilledIn(t *testing.T) {
 	}
 }
 
+// What is stored says which event it follows, whoever stored that, and so does
+// a duplicate. What is read does not.
+func TestEventsSayWhatTheyFollow(t *testing.T) {
+	url := servicetest.Database(t)
+	one, two := openAt(t, Config{URL: url}), openAt(t, Config{URL: url})
+	edit := post("r", "edit", "other")
+	edit.Kind, edit.Target = chat.KindMessageEdited, 1
+	guest := post("r", "guest", "no")
+	guest.Role = chat.RoleOwner
+	var results []store.Result
+	for i, batch := range [][]store.Append{
+		posts("r", "first", 1),
+		append(posts("r", "more", 3), posts("s", "other", 2)...),
+		{edit},
+		{post("s", "s", "s"), post("r", "before", "b"), guest, edit, post("r", "after", "a"), post("s", "t", "t")},
+		posts("r", "more", 4), // three of them again
+	} {
+		results = append(results, untilKnown(t, []*Store{one, two}[i%2], batch)...)
+	}
+	tags := make(map[chat.RoomID][]uint32)
+	for _, room := range []chat.RoomID{"r", "s"} {
+		page, err := one.After(t.Context(), room, 0, store.Limit{Events: 100, Bytes: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tags[room] = []uint32{0} // what the first one follows
+		for _, e := range page.Events {
+			if tags[room] = append(tags[room], e.Tag); e.Follows != 0 {
+				t.Errorf("event %d of %s says what it follows when it is read", e.Seq, room)
+			}
+		}
+	}
+	said := 0
+	for i, r := range results {
+		if e := r.Event; r.Err == nil {
+			if said++; e.Follows != tags[e.Room][e.Seq-1] {
+				t.Errorf("result %d, event %d of %s, duplicate %t: follows %x, want %x", i, e.Seq, e.Room, r.Duplicate, e.Follows, tags[e.Room][e.Seq-1])
+			}
+		}
+	}
+	if said != len(results)-1 || len(tags["r"]) != 9 || len(tags["s"]) != 5 {
+		t.Errorf("%d of %d rows are stored, %d in r and %d in s, want all but one", said, len(results), len(tags["r"])-1, len(tags["s"])-1)
+	}
+}
+
 // Behind a pooler that gives each statement another connection nothing may be
 // prepared.
 func TestWithoutPreparedStatements(t *testing.T) {

@@ -251,8 +251,13 @@ func (p *pair) standbyLacksTheNewest() {
 	p.one.Kill()
 	p.must(p.two.Restart(p.Context()))
 	p.must(p.two.Promote(p.Context()))
-	p.append("other", 1)
+	other := p.append("other", 1)
 	again := p.append("lost", 2)
+	for _, after := range [][2]chat.Event{{p.acked["kept-0"], other[0].Event}, {other[0].Event, again[0].Event}, {again[0].Event, again[1].Event}} {
+		if before, e := after[0], after[1]; e.Follows != before.Tag {
+			p.Errorf("%+v follows %x, want what is there now, %+v", e, e.Follows, before)
+		}
+	}
 	if again[0].Duplicate || again[0].Event.Seq != lost[0].Event.Seq+1 {
 		p.Errorf("sent again = %+v, want it stored anew behind the other", again[0])
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // SchemaVersion is the newest schema that this program knows.
-const SchemaVersion = 2
+const SchemaVersion = 3
 
 // The migrations, in order; there is no way back. One that has been released
 // is never changed.

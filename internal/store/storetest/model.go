@@ -164,6 +164,16 @@ func (r *modelRoom) takeRepeat(w *world, f first, row store.Append, got store.Re
 		w.Fatalf("a repeat = duplicate %v, %v, want true, nil", got.Duplicate, got.Err)
 	}
 	w.wantEvent(got.Event, r.log[f.seq-1])
+	r.wantFollows(w, got.Event)
+}
+
+// wantFollows checks what an event says of the one before it, if it says
+// anything.
+func (r *modelRoom) wantFollows(w *world, e chat.Event) {
+	w.Helper()
+	if e.Follows != 0 && (e.Seq < 2 || e.Follows != r.log[e.Seq-2].Tag) {
+		w.Errorf("event %d of %s follows %x, which is not the one before", e.Seq, e.Room, e.Follows)
+	}
 }
 
 // same reports whether two rows say the same.
@@ -254,6 +264,7 @@ func (r *modelRoom) store(w *world, row store.Append, e chat.Event) {
 		want.Subject = row.Member.User.ID
 	}
 	w.wantEvent(e, want)
+	r.wantFollows(w, e)
 	if row.Nonce != e.Nonce && !strings.HasPrefix(string(e.Nonce), " ") {
 		w.Errorf("Nonce = %q, want %q", e.Nonce, row.Nonce)
 	}
