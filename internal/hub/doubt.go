@@ -2,9 +2,11 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
+	"tertulia/chat"
 	"tertulia/internal/count"
 	"tertulia/internal/store"
 )
@@ -65,32 +67,71 @@ func (h *Hub) settleDoubts() {
 	h.compare(h.doubts.take(h.counts.Looks))
 }
 
-// dispute notes an event of a seq that the feed has, if its tag is another:
-// one of the two is not in the log, as after the failover to a store that
+// dispute has the log be asked which event it has at a seq of the feed's: of
+// two that were heard of one is not there, as after the failover to a store that
 // lacked the newest events. The caller holds f.mu.
-func (f *Feed) dispute(seq uint64, tag uint32) {
-	if f.tail.contradicts(seq, tag) {
-		f.disputed = seq
-		f.hub.doubt(f, lookConflict)
-	}
+func (f *Feed) dispute(seq uint64) {
+	f.disputed = seq
+	f.hub.doubt(f, lookConflict)
 }
 
-// undispute ends a dispute: the feed is right.
+// isPast reports whether e has a seq that the feed has, and disputes that if its
+// tag is another. The caller holds f.mu.
+func (f *Feed) isPast(e *chat.Event) bool {
+	if e.Seq >= f.next {
+		return false
+	}
+	if f.tail.contradicts(e.Seq, e.Tag) {
+		f.dispute(e.Seq)
+	}
+	return true
+}
+
+// isNext reports whether e is what the feed takes next. If it follows another
+// event than the newest of the feed, that one is disputed. The caller holds
+// f.mu.
+func (f *Feed) isNext(e *chat.Event) bool {
+	if e.Seq != f.next || f.disputed != 0 {
+		return false
+	}
+	if !f.fits(e) {
+		f.dispute(e.Seq - 1)
+		return false
+	}
+	return true
+}
+
+// fits reports whether the event of f.next may follow the newest of the feed, by
+// what is known of it. The caller holds f.mu.
+func (f *Feed) fits(e *chat.Event) bool {
+	tag, ok := f.tail.lastTag()
+	return e.Follows == 0 || !ok || e.Follows == tag
+}
+
+// undispute ends a dispute: the feed is right. What has been held and follows
+// something else is wrong, or will be read from the log. The caller holds f.mu.
 func (f *Feed) undispute() {
+	f.disputed = 0
+	f.held = slices.DeleteFunc(f.held, func(e *chat.Event) bool { return e.Seq == f.next && !f.fits(e) })
+}
+
+// inDispute returns the disputed seq and the feed's tag of it; ok is false if
+// there is none, or it is long past, and is not disputed any more.
+func (f *Feed) inDispute() (seq uint64, tag uint32, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.disputed = 0
+	seq = f.disputed
+	if tag, ok = f.tail.tag(seq); !ok {
+		f.undispute()
+	}
+	return seq, tag, ok
 }
 
 // settleDispute asks the log which event has the disputed seq, and evicts the
 // feed if it is not the feed's own.
 func (f *Feed) settleDispute() {
-	f.mu.Lock()
-	seq := f.disputed
-	tag, ok := f.tail.tag(seq)
-	f.mu.Unlock()
-	if !ok { // none, or long past
-		f.undispute()
+	seq, tag, ok := f.inDispute()
+	if !ok {
 		return
 	}
 	ctx, cancel := context.WithTimeout(f.hub.ctx, headsTime)
@@ -103,6 +144,8 @@ func (f *Feed) settleDispute() {
 	case len(page.Events) == 0 || page.Events[0].Seq == seq && page.Events[0].Tag != tag:
 		f.evict(page.Room)
 	default:
+		f.mu.Lock()
 		f.undispute()
+		f.mu.Unlock()
 	}
 }

@@ -98,6 +98,46 @@ func TestEventThatIsNotInTheLog(t *testing.T) {
 	})
 }
 
+// An event that says of the one before it what the log does not: it is given out
+// once the log has been asked, if it is there, and if not the log is not asked
+// again for it. The readers stay.
+func TestEventThatFollowsWhatIsNotInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, log := newTwisted(t, deadBus(), nil)
+		defer w.close()
+		r := w.reader("r", -1)
+		w.join(r, "1", AttachOptions{})
+		f := r.sub.feed
+		wrong := func(e chat.Event) []chat.Event {
+			e.Follows = f.tail.chunks[0].tag(1) + 1
+			return []chat.Event{e}
+		}
+		one := w.post("1", "a", "one")
+		f.take([]chat.Event{one})
+		gone := one
+		gone.Seq, gone.Tag = 2, one.Tag+1
+		f.take(wrong(gone))
+		time.Sleep(2 * doubtWait)
+		asked := log.readCount()
+		time.Sleep(time.Minute)
+		if n := log.readCount() - asked; n != 0 {
+			t.Errorf("the log was asked %d times more for what it does not have", n)
+		}
+		settle()
+		r.wantSeqs(t, 1, 1)
+		f.take(wrong(w.post("1", "a", "two")))
+		settle()
+		r.wantSeqs(t, 1, 1)
+		time.Sleep(2 * doubtWait)
+		settle()
+		r.wantSeqs(t, 1, 2)
+		if r.State().Finished {
+			t.Error("the reader was sent away")
+		}
+		r.sub.Detach()
+	})
+}
+
 // Without the bus's word, a feed that has no reader is not looked at; with it,
 // the next reader begins with what is in the log.
 func TestDoubtReachesIdleFeeds(t *testing.T) {

@@ -186,7 +186,7 @@ func BenchmarkPass(b *testing.B) {
 			e := chat.Event{Kind: chat.KindMessage, Epoch: ledgerEpoch, Body: fmt.Appendf(nil, "%0200d", 0)}
 			b.ReportAllocs()
 			for b.Loop() {
-				e.Seq++
+				e.Seq, e.Tag, e.Follows = e.Seq+1, e.Tag+1, e.Tag
 				f.take([]chat.Event{e})
 				l.deliver()
 			}

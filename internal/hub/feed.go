@@ -60,9 +60,9 @@ type Feed struct {
 	// unless it is being read.
 	cut     bool
 	mending chan struct{}
-	// disputed is a seq that an event has come for whose tag is another than
-	// the tail's; 0 if none. Until the log has been asked nothing is taken, for
-	// it may follow the other event.
+	// disputed is a seq that an event has come for, or has come after, whose tag
+	// is another than the tail's; 0 if none. Until the log has been asked nothing
+	// is taken, for it may follow the other event.
 	disputed uint64
 	closed   bool
 	gap      *time.Timer
@@ -164,6 +164,24 @@ func (f *Feed) take(events []chat.Event) {
 		return
 	}
 	f.mu.Lock()
+	wanted := f.takeAll(events)
+	f.mu.Unlock()
+	f.wake(wanted)
+}
+
+// takeFromLog is take for a page that begins with what the feed has last: the
+// log has that, and so all before it.
+func (f *Feed) takeFromLog(events []chat.Event) {
+	f.mu.Lock()
+	f.undispute()
+	wanted := f.takeAll(events)
+	f.mu.Unlock()
+	f.wake(wanted)
+}
+
+// takeAll returns the loops, as bits, that are to be woken. The caller holds
+// f.mu.
+func (f *Feed) takeAll(events []chat.Event) (wanted uint64) {
 	changed, next := false, f.next
 	for i := range events {
 		e := &events[i]
@@ -175,9 +193,8 @@ func (f *Feed) take(events []chat.Event) {
 		case e.Epoch != f.epoch:
 			// The log of another life. The check of heads finds out.
 			f.active.Store(true)
-		case e.Seq < f.next:
-			f.dispute(e.Seq, e.Tag)
-		case e.Seq == f.next && f.disputed == 0:
+		case f.isPast(e):
+		case f.isNext(e):
 			f.append(e)
 			changed = true
 		default:
@@ -187,12 +204,11 @@ func (f *Feed) take(events []chat.Event) {
 	if f.takeHeld() {
 		changed = true
 	}
-	wanted := f.wantedBy(changed)
+	wanted = f.wantedBy(changed)
 	if f.next > next {
 		f.taken(wanted)
 	}
-	f.mu.Unlock()
-	f.wake(wanted)
+	return wanted
 }
 
 // wantedBy returns the loops, as bits, that have subscribers here. The caller
@@ -329,9 +345,8 @@ func (f *Feed) takeHeld() (changed bool) {
 		for _, e := range f.held {
 			switch {
 			case e.Epoch != f.epoch:
-			case e.Seq < f.next:
-				f.dispute(e.Seq, e.Tag)
-			case e.Seq == f.next && f.disputed == 0:
+			case f.isPast(e):
+			case f.isNext(e):
 				f.append(e)
 				changed, again = true, true
 			default:
@@ -385,8 +400,7 @@ func (f *Feed) readGap() {
 		}
 		forked := err == nil && f.forks(&page)
 		if err == nil && !forked && len(page.Events) > 0 {
-			f.undispute() // the log has what the feed has last, and so all before it
-			f.take(page.Events)
+			f.takeFromLog(page.Events)
 			f.hub.counts.Healed.Add(min(f.head(), page.Events[len(page.Events)-1].Seq) - min(f.head(), after))
 		}
 		f.mu.Lock()

@@ -84,12 +84,16 @@ func (l *ledger) Before(_ context.Context, id chat.RoomID, before uint64, limit 
 	return store.Page{Room: room, Events: kept[max(0, len(kept)-limit.Events):]}, nil
 }
 
-// add stores an event and gives it its place.
+// add stores an event, and returns it with its place and what it follows.
 func (l *ledger) add(e chat.Event) chat.Event {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.Room, e.Epoch, e.Seq = "1", ledgerEpoch, uint64(len(l.events)+1)
 	e.Tag = uint32(e.Seq)
+	follows := uint32(0)
+	if e.Seq > 1 {
+		follows = l.events[e.Seq-2].Tag
+	}
 	if e.Body == nil {
 		e.Body = fmt.Appendf(nil, "kind %d %s", e.Kind, e.Subject)
 	}
@@ -102,6 +106,7 @@ func (l *ledger) add(e chat.Event) chat.Event {
 		}
 	}
 	l.events = append(l.events, e)
+	e.Follows = follows
 	return e
 }
 

@@ -229,6 +229,46 @@ func TestNothingFollowsADisputedEvent(t *testing.T) {
 	}
 }
 
+// A failover has taken the newest event away, the bus has lost the one that got
+// its seq, and then comes what follows that. By then the tags of the heads agree:
+// only what it says of the event before it shows what has become of the log.
+func TestNothingFollowsAnEventThatIsGone(t *testing.T) {
+	type tell func(...chat.Event)
+	cases := []struct {
+		name string
+		come func(tell tell, gone, next, last chat.Event)
+	}{
+		{"one after the other", func(tell tell, gone, next, last chat.Event) { tell(gone); tell(next); tell(last) }},
+		{"at once", func(tell tell, gone, next, last chat.Event) { tell(gone); tell(next, last) }},
+		{"in another order", func(tell tell, gone, next, last chat.Event) { tell(gone); tell(last); tell(next) }},
+		{"what is gone comes last", func(tell tell, gone, next, last chat.Event) { tell(next, last); tell(gone) }},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, log, r := newReadLedger(t)
+				defer w.close()
+				said := chat.Event{Kind: chat.KindMessage, Actor: chat.User{ID: "a"}}
+				gone := log.add(said)
+				log.rewrite(gone.Seq)
+				next, last := log.add(said), log.add(said)
+				c.come(func(events ...chat.Event) { w.bus.Publish(bus.RoomTopic("1"), events) }, gone, next, last)
+				settle()
+				r.wantSeqs(t, 1, gone.Seq)
+				time.Sleep(2 * doubtWait)
+				r.wantBye(t, Rewritten)
+				again := w.reader("r", -1)
+				after := gone.Cursor()
+				if at := w.join(again, "1", AttachOptions{After: &after}); at.Gap != GapEpoch || at.Head != last.Seq {
+					t.Errorf("the reader comes back to gap %v and head %d, want %v and %d", at.Gap, at.Head, GapEpoch, last.Seq)
+				}
+				r.sub.Detach()
+				again.sub.Detach()
+			})
+		})
+	}
+}
+
 // An event that comes while the store is asked makes its answer old, not the
 // log another one.
 func TestHeadThatMovesWhileItIsComparedIsNoRewriting(t *testing.T) {

@@ -187,6 +187,15 @@ func (t *tail) tag(seq uint64) (tag uint32, ok bool) {
 	return c.tag(seq), true
 }
 
+// lastTag returns the tag of the newest event, if there is any.
+func (t *tail) lastTag() (tag uint32, ok bool) {
+	if len(t.chunks) == 0 {
+		return 0, false
+	}
+	tags := t.chunks[len(t.chunks)-1].tags
+	return tags[len(tags)-1], true
+}
+
 // contradicts reports whether the tail holds another event at seq than the one
 // with this tag.
 func (t *tail) contradicts(seq uint64, tag uint32) bool {
