@@ -109,13 +109,29 @@ type Event struct {
 	Count int
 	// Msgs counts the room's messages up to and including this event.
 	Msgs uint64
-	// Body is a JSON object whose fields depend on Kind; see [MessageBody].
+	// Body is a JSON object whose fields depend on Kind; see [MessageBody]. A
+	// durable event without one is bare.
 	Body []byte
 
 	// Version orders the presence events of one room on one node, and what
 	// the reader of an inbox is told; it is 0 for other kinds. A snapshot at
 	// version v already contains every such event up to v.
 	Version uint64
+}
+
+// Bare reports whether e says only that the log has it, and not what it says.
+// No store returns such an event; nodes may tell each other of events so.
+func (e *Event) Bare() bool { return e.Kind.Durable() && len(e.Body) == 0 }
+
+// Stripped returns a durable event as a bare one: without anything that a user
+// has written. Who did what, where and when stays. Passing events are returned
+// as they are.
+func (e *Event) Stripped() Event {
+	bare := *e
+	if e.Kind.Durable() {
+		bare.Body, bare.Nonce, bare.Actor.Name = nil, "", ""
+	}
+	return bare
 }
 
 // Cursor returns the place right after e.

@@ -32,6 +32,9 @@ const RightsTopic Topic = "rights"
 // at once, also from within Publish, so it returns soon, waits for nobody and
 // does not call the bus. It may keep the events; nobody changes them.
 //
+// A durable event may be bare (chat.Event.Bare): its place in the log, its kind
+// and who is concerned are right, and who needs more reads it in the store.
+//
 // A call with no events says that some of the topic's may have been lost
 // until just now: who must not miss any looks at the store, soon but not in
 // the call. A bus that cannot hear other nodes says so of every topic once a

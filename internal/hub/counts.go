@@ -18,7 +18,7 @@ type Counts struct {
 	// which is done every now and then.
 	Looks *count.Set
 	// Healed are the events that the bus had lost, or brought too late, and that
-	// were read from the log.
+	// were read from the log. Those that it told of by bare ones are not counted.
 	Healed count.Counter
 	// Rewritten are the logs that were found to be others than what readers had
 	// been given.

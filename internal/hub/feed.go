@@ -53,6 +53,7 @@ type Feed struct {
 	changes changes
 	passing passing
 	held    []*chat.Event // durable events from next on, in no order
+	told    uint64        // the highest seq of which a bare event has told
 	changed uint64        // the last seq that may be of a ban or of settings
 	filling bool          // one goroutine reads what is missing
 	// cut says that a change of the log has taken from the tail what readers may
@@ -137,6 +138,9 @@ func (f *Feed) open(hurry bool) {
 	}
 	f.changed = f.next - 1
 	f.takeHeld()
+	if f.told >= f.next {
+		f.startFill()
+	}
 	f.active.Store(true) // a held event may have been dropped: look again soon
 }
 
@@ -188,12 +192,17 @@ func (f *Feed) takeAll(events []chat.Event) (wanted uint64) {
 		switch {
 		case f.room == "" || !e.Kind.Durable():
 			changed = f.takePassing(e) || changed
+		case f.next == 0 && e.Bare():
+			f.told = max(f.told, e.Seq)
 		case f.next == 0:
 			f.hold(e)
 		case e.Epoch != f.epoch:
 			// The log of another life. The check of heads finds out.
 			f.active.Store(true)
 		case f.isPast(e):
+		case e.Bare():
+			f.told = max(f.told, e.Seq)
+			f.startFill()
 		case f.isNext(e):
 			f.append(e)
 			changed = true
@@ -334,7 +343,7 @@ func (f *Feed) hold(e *chat.Event) {
 
 // takeHeld takes the held events that are due and drops those that are past.
 // If some are left, it sees to it that what is missing before them is read
-// from the log, should it not come by itself. The caller holds f.mu.
+// from the log, should it not come by itself; and so is what was only told of. The caller holds f.mu.
 func (f *Feed) takeHeld() (changed bool) {
 	if f.next == 0 {
 		return false
@@ -358,6 +367,8 @@ func (f *Feed) takeHeld() (changed bool) {
 	}
 	if len(f.held) == 0 {
 		f.held = nil
+	}
+	if !f.misses() {
 		if f.gap != nil {
 			f.gap.Stop()
 			f.gap = nil
@@ -368,11 +379,15 @@ func (f *Feed) takeHeld() (changed bool) {
 	return changed
 }
 
+// misses reports whether the feed knows of an event that it has not taken. The
+// caller holds f.mu.
+func (f *Feed) misses() bool { return len(f.held) > 0 || f.told >= f.next }
+
 // gapOver runs when the missing event has not come within GapWait.
 func (f *Feed) gapOver() {
 	f.mu.Lock()
 	f.gap = nil
-	missing := len(f.held) > 0
+	missing := f.misses()
 	f.mu.Unlock()
 	if missing {
 		f.fill()
@@ -384,6 +399,11 @@ func (f *Feed) gapOver() {
 func (f *Feed) fill() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.startFill()
+}
+
+// startFill is fill for a caller that holds f.mu.
+func (f *Feed) startFill() {
 	if !f.filling && !f.closed {
 		f.filling = f.hub.spawn(f.readGap)
 	}
@@ -393,7 +413,7 @@ func (f *Feed) fill() {
 // only goroutine of its feed that does so.
 func (f *Feed) readGap() {
 	for {
-		after := f.head()
+		after, told := f.headAndTold()
 		page, err := f.readOn(after)
 		if err != nil && f.hub.ctx.Err() == nil {
 			f.hub.cfg.Logger.Warn("read a gap", "room_id", f.room, "after", after, "error", err)
@@ -401,14 +421,21 @@ func (f *Feed) readGap() {
 		forked := err == nil && f.forks(&page)
 		if err == nil && !forked && len(page.Events) > 0 {
 			f.takeFromLog(page.Events)
-			f.hub.counts.Healed.Add(min(f.head(), page.Events[len(page.Events)-1].Seq) - min(f.head(), after))
+			last := page.Events[len(page.Events)-1].Seq
+			known := min(max(after, told), last) // what was only told of was not lost
+			f.hub.counts.Healed.Add(min(f.head(), last) - min(f.head(), known))
 		}
 		f.mu.Lock()
 		// What the log has now does not follow what the feed has.
 		rewritten := forked || err == nil && page.Room.Head > after && f.next == after+1
-		over := err != nil || rewritten || f.next > page.Room.Head
+		// What was told of before the read began is in the page, or never was.
+		more := f.told > told && f.told >= f.next
+		over := err != nil || rewritten || f.next > page.Room.Head && !more
 		if over {
 			f.filling = false
+			if err == nil {
+				f.told = min(f.told, f.next-1)
+			}
 			f.active.Store(true)
 			if err != nil && f.gap == nil && !f.closed {
 				f.gap = time.AfterFunc(gapRetry, f.gapOver)
@@ -458,6 +485,12 @@ func (f *Feed) head() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.next - 1
+}
+
+func (f *Feed) headAndTold() (head, told uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.next - 1, f.told
 }
 
 // compare takes the store's word on how far the room's log goes, and with which

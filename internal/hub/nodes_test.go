@@ -66,6 +66,7 @@ var chaos = []struct {
 	faults bustest.Faults
 }{
 	{"lossy", bustest.Faults{Drop: 0.05, Double: 0.05, Delay: 0.2, Reorder: 0.1, MaxDelay: 30 * time.Millisecond}},
+	{"bare", bustest.Faults{Drop: 0.05, Bare: 0.7, Double: 0.05, Delay: 0.2, Reorder: 0.1, MaxDelay: 30 * time.Millisecond}},
 	{"dead", bustest.Faults{Drop: 1}},
 	{"perfect", bustest.Faults{}},
 }

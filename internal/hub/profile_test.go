@@ -42,7 +42,7 @@ func TestProfiles(t *testing.T) {
 				if rnd.IntN(3) == 0 {
 					w.tell(log, chat.Event{Kind: otherKinds[rnd.IntN(len(otherKinds))]})
 				} else {
-					w.say(log, strings.Repeat("x", rnd.IntN(80)))
+					w.say(log, strings.Repeat("x", 1+rnd.IntN(79)))
 				}
 				if rnd.IntN(4) == 0 {
 					settle()

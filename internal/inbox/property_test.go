@@ -115,7 +115,7 @@ func TestEveryDeviceShowsTheTruth(t *testing.T) {
 // round.
 func TestTruthComesBackWithoutTheBus(t *testing.T) {
 	for seed := range uint64(5) {
-		faults := bustest.Faults{Drop: 0.3, Double: 0.2, Reorder: 0.2, Delay: 0.2, MaxDelay: 300 * time.Millisecond}
+		faults := bustest.Faults{Drop: 0.3, Bare: 0.3, Double: 0.2, Reorder: 0.2, Delay: 0.2, MaxDelay: 300 * time.Millisecond}
 		play(t, seed, true, readAllEvery+2*checkEvery, func(b bus.Bus) bus.Bus { return bustest.Chaotic(b, seed, faults) })
 	}
 }

@@ -165,7 +165,7 @@ func clusterFamilies(s Sources) []prometheus.Collector {
 	const recent = "recent" // messages
 	return []prometheus.Collector{
 		counter("bus_published_total", "Messages to other nodes that Redis took.", b.Published.Value),
-		counter("bus_pokes_total", "Messages to other nodes that only say that there is something too large to be sent.", b.Pokes.Value),
+		counter("bus_pokes_total", "Messages to other nodes that say that there is something, and not what: it is too large, or redis.content is false.", b.Pokes.Value),
 		counter("bus_received_total", "Messages of other nodes.", b.Received.Value),
 		newCounters("bus_errors_total", "Messages between nodes that were lost or not taken.", "reason", busErrors(b)),
 		counter("bus_gaps_total", "Losses of messages between nodes that were found by their numbers.", b.Gaps.Value),

@@ -58,10 +58,11 @@ func openStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (stora
 	return storage{Store: st, counts: counts, tickets: st, secret: st.Secret()}, nil
 }
 
-// cacheIn has the newest events of rooms kept in Redis too; nil is no Redis.
-func (s *storage) cacheIn(client *redis.Client, log *slog.Logger) {
+// cacheIn has the newest events of rooms kept in Redis too, if there is one and
+// it may have them.
+func (s *storage) cacheIn(client *redis.Client, cfg *config.Config, log *slog.Logger) {
 	s.cached = new(cache.Counts)
-	if client != nil {
+	if client != nil && cfg.Redis.Content {
 		cached := cache.New(cache.Config{Store: s.Store, Redis: client, Secret: s.secret, Logger: log})
 		s.Store, s.cached = cached, cached.Counts()
 	}
@@ -91,7 +92,7 @@ func openBus(cfg *config.Config, secret []byte, log *slog.Logger) (links, error)
 	if err != nil {
 		return links{}, err
 	}
-	b := busredis.New(busredis.Config{Redis: client, Secret: secret, Logger: log})
+	b := busredis.New(busredis.Config{Redis: client, Secret: secret, Bare: !cfg.Redis.Content, Logger: log})
 	return links{Bus: b, local: b.Local(), redis: client, nodes: b, counts: b.Counts()}, nil
 }
 

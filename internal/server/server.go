@@ -99,7 +99,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, err
 		who.Close()
 		return nil, abandon(err, listener, st)
 	}
-	st.cacheIn(events.redis, log)
+	st.cacheIn(events.redis, &cfg, log)
 	here := presence.New(presence.Config{Bus: events.local, Grace: graceOf(&cfg)})
 	ledger, err := openLedger(ctx, events, node, st.secret, here, &cfg, log)
 	if err != nil {

@@ -27,6 +27,8 @@ type Faults struct {
 	// Reorder holds an event back until another one has overtaken it, or
 	// until MaxDelay has passed without another.
 	Reorder float64
+	// Bare hands a durable event over without its content.
+	Bare float64
 	// Delay hands an event over later, after up to MaxDelay.
 	Delay float64
 	// MaxDelay bounds all lateness; 0 is 10 ms.
@@ -167,7 +169,7 @@ func (s *chaoticSubscription) take(events []chat.Event) {
 	var now []chat.Event
 	for _, e := range events {
 		for range s.copies() {
-			now = s.place(now, e)
+			now = s.place(now, s.strip(e))
 		}
 	}
 	s.working.Add(1)
@@ -187,6 +189,14 @@ func (s *chaoticSubscription) copies() int {
 		return 2
 	}
 	return 1
+}
+
+// strip rolls whether a copy of e comes bare. s.mu is held.
+func (s *chaoticSubscription) strip(e chat.Event) chat.Event {
+	if s.roll(s.faults.Bare) {
+		return e.Stripped()
+	}
+	return e
 }
 
 // place rolls when one copy of e is handed over, and appends to now what is

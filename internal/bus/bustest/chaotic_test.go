@@ -56,6 +56,7 @@ func TestChaoticBreaks(t *testing.T) {
 // arrival is one event as a handler got it.
 type arrival struct {
 	id    int64
+	bare  bool
 	after time.Duration // since the first Publish
 }
 
@@ -76,7 +77,7 @@ func suffer(t *testing.T, seed uint64, faults Faults, topic bus.Topic, n int) []
 		mu.Lock()
 		defer mu.Unlock()
 		for _, e := range events {
-			got = append(got, arrival{e.ID, time.Since(start)})
+			got = append(got, arrival{e.ID, e.Bare(), time.Since(start)})
 		}
 	})
 	for id := range n {
@@ -119,7 +120,7 @@ func TestChaoticFaults(t *testing.T) {
 	}{
 		{"none", Faults{}, func(t *testing.T, got []arrival) {
 			for i, a := range got {
-				if want := (arrival{int64(i), time.Duration(i) * step}); a != want {
+				if want := (arrival{int64(i), false, time.Duration(i) * step}); a != want {
 					t.Fatalf("arrival %d = %v, want %v", i, a, want)
 				}
 			}
@@ -131,6 +132,15 @@ func TestChaoticFaults(t *testing.T) {
 		{"double", Faults{Double: 0.3}, func(t *testing.T, got []arrival) {
 			share(t, "doubled", times(count(got), 2), n, 0.3)
 			share(t, "single", times(count(got), 1), n, 0.7)
+		}},
+		{"bare", Faults{Bare: 0.3}, func(t *testing.T, got []arrival) {
+			bare := 0
+			for _, a := range got {
+				if a.bare {
+					bare++
+				}
+			}
+			share(t, "that came bare", bare, n, 0.3)
 		}},
 		{"reorder", Faults{Reorder: 0.3}, func(t *testing.T, got []arrival) {
 			share(t, "that arrived once", times(count(got), 1), n, 1)

@@ -9,7 +9,7 @@ type Counts struct {
 	// or of which nobody knows, Dropped the calls of Publish that never became
 	// one because too much was waiting or nothing was connected.
 	Published, Failed, Dropped count.Counter
-	// Pokes are the messages that only say that there is something too large.
+	// Pokes are the messages that say that there is something, and not what.
 	Pokes count.Counter
 	// Received are other nodes' messages about a topic.
 	Received count.Counter

@@ -65,7 +65,7 @@ func (l *listener) want(t *testing.T, from *Bus, id int64) {
 	t.Helper()
 	deadline := time.After(patience)
 	for {
-		from.Publish(room, []chat.Event{{Room: "tertulia", Kind: chat.KindMessage, ID: id}})
+		from.Publish(room, []chat.Event{{Room: "tertulia", Kind: chat.KindMessage, ID: id, Body: []byte("{}")}})
 		select {
 		case got := <-l.ids:
 			if got == id {

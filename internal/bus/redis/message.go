@@ -2,6 +2,7 @@ package redis
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"tertulia/chat"
 	"tertulia/internal/bus"
@@ -17,7 +18,7 @@ import (
 //	seal       16 bytes over all before
 //
 //	events             number, topic, a run of events
-//	poke               number, topic
+//	poke               number, topic, a run of events, of which the durable ones are bare
 //	heartbeat, goodbye for each shard of the group: its index, number
 //
 // The number of a message counts those of its publisher and shard, 1, 2, 3…;
@@ -28,7 +29,7 @@ const (
 	version = 1
 
 	typeEvents    = 1
-	typePoke      = 2 // the topic has events that are too large: look at the store
+	typePoke      = 2 // the topic has events that are not sent as they are: look at the store
 	typeHeartbeat = 3
 	typeGoodbye   = 4 // the last heartbeat of a publisher
 
@@ -36,8 +37,9 @@ const (
 )
 
 const (
-	// maxMessageBytes bounds a message. A larger one is thrown away unread,
-	// and so is one whose only event is larger: a poke goes instead.
+	// maxMessageBytes bounds a message. A larger one is thrown away unread.
+	// Instead of an event that is larger a poke goes, with the event bare, or
+	// without any if that was passing.
 	maxMessageBytes = 64 << 10
 	// runBytes is after how many bytes of events a message is full.
 	runBytes = 32 << 10
@@ -50,18 +52,32 @@ func appendHeader(dst []byte, typ byte, from publisher) []byte {
 	return append(append(dst, version, typ), from[:]...)
 }
 
-// appendAbout appends a message about a topic, with events or as a poke.
+// appendAbout appends a message about a topic: a poke if there are no events, or
+// bare ones among them.
 func appendAbout(dst []byte, from publisher, number uint64, topic bus.Topic, events []chat.Event) []byte {
 	typ := byte(typeEvents)
-	if events == nil {
+	if isPoke(events) {
 		typ = typePoke
 	}
 	dst = binary.AppendUvarint(appendHeader(dst, typ, from), number)
 	dst = append(binary.AppendUvarint(dst, uint64(len(topic))), topic...)
-	if events != nil {
+	if len(events) > 0 {
 		dst = packed.Append(dst, events)
 	}
 	return dst
+}
+
+func isPoke(events []chat.Event) bool {
+	return len(events) == 0 || slices.ContainsFunc(events, func(e chat.Event) bool { return e.Bare() })
+}
+
+// stripped returns copies of events in which the durable ones are bare.
+func stripped(events []chat.Event) []chat.Event {
+	bare := make([]chat.Event, len(events))
+	for i := range events {
+		bare[i] = events[i].Stripped()
+	}
+	return bare
 }
 
 // header is the beginning of a message.

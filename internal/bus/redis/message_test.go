@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +94,65 @@ func TestLargeEventsArePokes(t *testing.T) {
 	two[0].Publish(room, []chat.Event{{ID: 2, Body: []byte(strings.Repeat("x", maxMessageBytes))}})
 	l.wantTold(t, "an event of 64 KiB")
 	until(t, "a poke", func() bool { return two[0].Counts().Pokes.Value() == 1 })
+}
+
+// What is durable goes without what users write, what is passing as it is, and
+// all of a topic in one message; one that is durable and too large goes so in
+// any case.
+func TestBare(t *testing.T) {
+	message := chat.Event{Room: "tertulia", Kind: chat.KindMessage, Actor: chat.User{ID: "a", Name: "Ana"}, Seq: 1, ID: 7, Epoch: "e", Tag: 5,
+		Nonce: "n", Msgs: 1, Body: chat.MessageBody("hola")}
+	large := message
+	large.Body = chat.MessageBody(strings.Repeat("x", maxMessageBytes))
+	bare := message
+	bare.Actor.Name, bare.Nonce, bare.Body = "", "", nil
+	typing := chat.Event{Room: "tertulia", Kind: chat.KindTyping, Actor: message.Actor}
+	for _, test := range []struct {
+		name         string
+		bare         bool
+		events, want []chat.Event
+		pokes        uint64
+	}{
+		{"durable and passing", true, []chat.Event{message, message, typing}, []chat.Event{bare, bare, typing}, 1},
+		{"passing alone", true, []chat.Event{typing}, []chat.Event{typing}, 0},
+		{"too large", false, []chat.Event{large, typing}, []chat.Event{bare, typing}, 1},
+		{"as it is", false, []chat.Event{message, typing}, []chat.Event{message, typing}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			two := nodes(t, 2, shared(t))
+			two[0].bare = test.bare
+			l := listen(t, two[1], room)
+			until(t, "the other node to be heard", func() bool { // by an event that is passing
+				two[0].Publish(room, []chat.Event{{ID: 1}})
+				return len(l.ids) > 0
+			})
+			quiet(t, two[1], l)
+			heard := make(chan chat.Event, 10)
+			if _, err := two[1].Subscribe(t.Context(), room, func(events []chat.Event) {
+				for _, e := range events {
+					if e.ID != 1 {
+						heard <- e
+					}
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+			two[0].Publish(room, slices.Clone(test.events))
+			for i, want := range test.want {
+				select {
+				case got := <-heard:
+					if !reflect.DeepEqual(got, want) {
+						t.Errorf("event %d is %.300v, want %.300v", i, got, want)
+					}
+				case <-time.After(patience):
+					t.Fatalf("event %d did not arrive within %v", i, patience)
+				}
+			}
+			if n := two[0].Counts().Pokes.Value(); n != test.pokes {
+				t.Errorf("it took %d pokes, want %d", n, test.pokes)
+			}
+		})
+	}
 }
 
 func TestSplit(t *testing.T) {

@@ -145,7 +145,11 @@ func (g *group) send(list []publication, due byte) {
 		p := &list[i]
 		for events := p.events; len(events) > 0; {
 			n := split(events)
-			b.about(p, events[:n])
+			if n > 0 {
+				b.about(p, events[:n])
+			} else {
+				b.about(p, insteadOf(&events[0]))
+			}
 			events = events[max(n, 1):]
 		}
 	}
@@ -155,11 +159,18 @@ func (g *group) send(list []publication, due byte) {
 	b.flush()
 }
 
-// about adds a message with events, or with none a poke.
+// insteadOf returns what is said of an event that is too large for a message.
+func insteadOf(e *chat.Event) []chat.Event {
+	if e.Kind.Durable() {
+		return []chat.Event{e.Stripped()}
+	}
+	return nil
+}
+
+// about adds a message with events, or a poke.
 func (b *batch) about(p *publication, events []chat.Event) {
 	bus := b.group.bus
-	if len(events) == 0 {
-		events = nil
+	if isPoke(events) {
 		bus.counts.Pokes.Inc()
 	}
 	size := headerBytes + 64 + len(p.topic)

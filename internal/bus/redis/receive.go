@@ -140,7 +140,7 @@ func (g *group) takeAbout(h header, text string) {
 	if !g.count(h.from, shardOf(topic), number) || !g.bus.local.Subscribed(topic) {
 		return
 	}
-	if h.typ == typePoke {
+	if events == "" { // a poke
 		g.bus.local.Lost(topic)
 		return
 	}

@@ -50,6 +50,9 @@ type Config struct {
 	Redis *redis.Client
 	// Secret is known to the nodes of this deployment and to nobody else.
 	Secret []byte
+	// Bare keeps what users write out of Redis: other nodes are told of durable
+	// events by bare ones.
+	Bare bool
 	// Logger is told when other nodes are not heard. Nil discards.
 	Logger *slog.Logger
 }
@@ -61,6 +64,7 @@ type Bus struct {
 	redis  *redis.Client
 	key    *packed.Key
 	id     publisher
+	bare   bool
 	log    *slog.Logger
 	counts Counts
 
@@ -95,6 +99,7 @@ func New(cfg Config) *Bus {
 		local:   local.New(),
 		redis:   cfg.Redis,
 		key:     packed.NewKey(cfg.Secret, "bus"),
+		bare:    cfg.Bare,
 		log:     cfg.Logger,
 		settled: make(chan struct{}),
 		stop:    stop,
@@ -154,6 +159,9 @@ func (b *Bus) Publish(topic bus.Topic, events []chat.Event) {
 	if groups == nil {
 		b.skip(shard)
 		return
+	}
+	if b.bare {
+		events = stripped(events)
 	}
 	g := (*groups)[shard%len(*groups)]
 	if !g.out.add(publication{shard: shard, topic: topic, events: events}) {
