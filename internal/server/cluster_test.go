@@ -45,7 +45,7 @@ func nodesOf(t *testing.T, cfg config.Config) []config.Config {
 func TestOnCluster(t *testing.T) {
 	oncluster.Run(t, oncluster.Excuses{
 		"it starts no server":                                                 {"TestLimitsAreForOthers", "TestGrace"},
-		"it is about a node on PostgreSQL already":                            {"TestOnPostgres", "TestOnRedis", "TestNodeThatCannotStart", "TestRedisFaults", "TestSentinel", "TestNodesThatCannotReadEachOther", "TestContentStaysOutOfRedis"},
+		"it is about a node on PostgreSQL already":                            {"TestOnPostgres", "TestOnRedis", "TestNodeThatCannotStart", "TestRedisFaults", "TestSentinel", "TestNodesThatCannotReadEachOther", "TestContentStaysOutOfRedis", "TestReplicaTakesOverInRedisCluster"},
 		"a node counts what happens at it, and whoever collects adds up":      {"TestMetrics", "TestMetricsOff"},
 		"handshakes are limited by each node":                                 {"TestHandshakesAreLimited"},
 		"each node answers this from what it was built with, and asks nobody": {"TestDocumentsAreServed", "TestAnswersHaveTheHeadersForBrowsers", "TestRoutes"},

@@ -97,18 +97,11 @@ func StartRedisCluster(ctx context.Context, dir string, settings ...string) ([]*
 		return nil, err
 	}
 	for i := range masters {
-		link, err := FreeAddr() // between the masters; by default the port and 10,000, which may be none
+		n, link, err := startMember(ctx, filepath.Join(dir, fmt.Sprint(i)), settings)
 		if err != nil {
 			return stop(err)
 		}
-		_, links[i], _ = net.SplitHostPort(link)
-		// A failed master takes its own slots with it and no others.
-		lines := append([]string{"cluster-enabled yes", "cluster-port " + links[i], "cluster-node-timeout 2000", "cluster-require-full-coverage no"}, settings...)
-		n, err := StartRedis(ctx, filepath.Join(dir, fmt.Sprint(i)), lines...)
-		if err != nil {
-			return stop(err)
-		}
-		nodes = append(nodes, n)
+		nodes, links[i] = append(nodes, n), link
 	}
 	for i, n := range nodes {
 		_, port, _ := net.SplitHostPort(n.Addr)
@@ -129,6 +122,62 @@ func StartRedisCluster(ctx context.Context, dir string, settings ...string) ([]*
 		}
 	}
 	return nodes, nil
+}
+
+// startMember starts a server that may become part of a Redis Cluster; link is
+// the port between it and the others.
+func startMember(ctx context.Context, dir string, settings []string) (n *Redis, link string, err error) {
+	addr, err := FreeAddr() // by default the port and 10,000, which may be none
+	if err != nil {
+		return nil, "", err
+	}
+	_, link, _ = net.SplitHostPort(addr)
+	// A failed master takes its own slots with it and no others.
+	lines := append([]string{"cluster-enabled yes", "cluster-port " + link, "cluster-node-timeout 2000", "cluster-require-full-coverage no"}, settings...)
+	n, err = StartRedis(ctx, dir, lines...)
+	return n, link, err
+}
+
+// StartRedisReplica adds a replica of one master to a Redis Cluster and waits
+// until it would take its place.
+func StartRedisReplica(ctx context.Context, dir string, masters []*Redis, of *Redis, settings ...string) (*Redis, error) {
+	id, err := of.Command(ctx, "CLUSTER MYID")
+	if err != nil {
+		return nil, err
+	}
+	n, link, err := startMember(ctx, dir, settings)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.replicate(ctx, link, masters, of, strings.TrimSpace(id)); err != nil {
+		n.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// replicate joins the cluster as a replica of the master with that id, which
+// all others have to hear of too.
+func (r *Redis) replicate(ctx context.Context, link string, masters []*Redis, of *Redis, id string) error {
+	_, port, _ := net.SplitHostPort(r.Addr)
+	if _, err := of.Command(ctx, "CLUSTER MEET 127.0.0.1 "+port+" "+link); err != nil {
+		return err
+	}
+	if err := r.awaitCluster(ctx, len(masters)); err != nil {
+		return err
+	}
+	if _, err := r.Command(ctx, "CLUSTER REPLICATE "+id); err != nil {
+		return err
+	}
+	if err := r.await(ctx, "INFO replication", "role:slave", "master_link_status:up"); err != nil {
+		return err
+	}
+	for _, m := range masters {
+		if err := m.await(ctx, "CLUSTER NODES", "slave "+id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // awaitCluster waits until the node knows all masters and their slots.
