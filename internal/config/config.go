@@ -63,10 +63,13 @@ func (d *Database) Shared() bool { return d.URL != "" }
 
 // Redis says how the nodes on one database hear of each other at once.
 type Redis struct {
-	URLs    []Secret `key:"redis.urls" default:"" help:"The Redis between the nodes that share a database, such as redis://USER:PASSWORD@redis.example:6379, or rediss:// for TLS; several for the nodes of a Redis Cluster, or, each with ?master_set=NAME, for the Sentinels of the master of that name. Needed for more than one node. Better in a file than here: TERTULIA_REDIS_URLS_FILE names it."`
-	Prefix  string   `key:"redis.prefix" default:"tertulia:" help:"What all keys and channels in Redis begin with. The nodes of one installation have the same one, and no other installation has."`
-	Content bool     `key:"redis.content" default:"true" help:"Send messages to the other nodes through Redis, and keep the newest there. false keeps what users write out of Redis: the other nodes are told that there is something, and read it in the database."`
-	CAFile  string   `key:"redis.ca_file" default:"" help:"PEM file of who vouches for the certificates of Redis (rediss://). Empty is whom the system trusts."`
+	URLs             []Secret `key:"redis.urls" default:"" help:"The Redis between the nodes that share a database, such as redis://USER:PASSWORD@redis.example:6379, or rediss:// for TLS; several for the nodes of a Redis Cluster, or, each with ?master_set=NAME, for the Sentinels of the master of that name. Needed for more than one node. Better in a file than here: TERTULIA_REDIS_URLS_FILE names it."`
+	SentinelUser     string   `key:"redis.sentinel_user" default:"" help:"The user as whom nodes come to the Sentinels that redis.urls names, if these want one."`
+	SentinelPassword Secret   `key:"redis.sentinel_password" default:"" help:"The password of the Sentinels, if they have one; the one in redis.urls is the master's. Better in a file than here: TERTULIA_REDIS_SENTINEL_PASSWORD_FILE names it."`
+
+	Prefix  string `key:"redis.prefix" default:"tertulia:" help:"What all keys and channels in Redis begin with. The nodes of one installation have the same one, and no other installation has."`
+	Content bool   `key:"redis.content" default:"true" help:"Send messages to the other nodes through Redis, and keep the newest there. false keeps what users write out of Redis: the other nodes are told that there is something, and read it in the database."`
+	CAFile  string `key:"redis.ca_file" default:"" help:"PEM file of who vouches for the certificates of Redis (rediss://). Empty is whom the system trusts."`
 }
 
 // TLS says whether the server speaks TLS itself, and as whom.

@@ -99,6 +99,11 @@ func beside(k Key) (env, others []string) {
 		return []string{"TERTULIA_DATABASE_URL=" + databaseSample}, []string{"database.url"}
 	case "redis.ca_file":
 		return []string{"TERTULIA_DATABASE_URL=" + databaseSample, "TERTULIA_REDIS_URLS=rediss://c.example"}, []string{"database.url", "redis.urls"}
+	case "redis.sentinel_user":
+		return []string{"TERTULIA_DATABASE_URL=" + databaseSample, "TERTULIA_REDIS_URLS=" + sentinelSample, "TERTULIA_REDIS_SENTINEL_PASSWORD=" + passwordSample},
+			[]string{"database.url", "redis.urls", "redis.sentinel_password"}
+	case "redis.sentinel_password":
+		return []string{"TERTULIA_DATABASE_URL=" + databaseSample, "TERTULIA_REDIS_URLS=" + sentinelSample}, []string{"database.url", "redis.urls"}
 	case "tls.cert":
 		return []string{"TERTULIA_TLS_KEY=key.pem"}, []string{"tls.key"}
 	case "tls.key":
@@ -111,6 +116,7 @@ const (
 	secretSample   = "a secret of thirty-two bytes or more"
 	databaseSample = "postgres://tertulia:" + passwordSample + "@db.example/tertulia"
 	redisSample    = "redis://:" + passwordSample + "@a.example"
+	sentinelSample = redisSample + "?master_set=tertulia"
 	passwordSample = "swordfish"
 )
 
@@ -433,6 +439,10 @@ func TestDatabaseSettings(t *testing.T) {
 		{"Redis of another kind", []string{"--database-url=" + databaseSample, "--redis-urls=http://u:" + passwordSample + "@a"}, "--redis-urls: redis.urls has one that is not the URL of a Redis server"},
 		{"Redis with and without TLS", []string{"--database-url=" + databaseSample, "--redis-urls=rediss://a," + redisSample}, "--redis-urls: redis.urls has rediss:// beside redis://"},
 		{"authority without TLS", []string{"--database-url=" + databaseSample, "--redis-urls=" + redisSample, "--redis-ca-file=ca.pem"}, "--redis-ca-file: redis.ca_file is set, and no URL"},
+		{"Sentinels' password without Sentinels", []string{"--database-url=" + databaseSample, "--redis-urls=" + redisSample, "--redis-sentinel-password=" + passwordSample},
+			"--redis-sentinel-password: redis.sentinel_password is set, and no URL"},
+		{"Sentinels' user without a password", []string{"--database-url=" + databaseSample, "--redis-urls=" + sentinelSample, "--redis-sentinel-user=tertulia"},
+			"--redis-sentinel-user: redis.sentinel_user is set without redis.sentinel_password"},
 		{"prefix with a hash tag", []string{"--redis-prefix={chat}"}, `--redis-prefix: redis.prefix is "{chat}"; write letters`},
 		{"no prefix", []string{"--redis-prefix="}, `--redis-prefix: redis.prefix is ""; write letters`},
 	} {

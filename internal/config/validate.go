@@ -90,10 +90,19 @@ func (r *Redis) validate(shared bool, wrong complaint) {
 		wrong("redis.urls", "has rediss:// beside redis://; the servers of one Redis all speak TLS, or none does")
 	case r.CAFile != "" && encrypted == 0:
 		wrong("redis.ca_file", "is set, and no URL in redis.urls begins with rediss://, so that it would not be used")
+	case r.SentinelUser != "" && r.SentinelPassword == "":
+		wrong("redis.sentinel_user", "is set without redis.sentinel_password; a password can do without a user, a user cannot do without a password")
+	case r.SentinelPassword != "" && !r.bySentinels():
+		wrong("redis.sentinel_password", "is set, and no URL in redis.urls has ?master_set=NAME, so that it would not be used; the password of Redis itself stands in its URL")
 	}
 	if r.Prefix == "" || strings.ContainsFunc(r.Prefix, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("{}*?[]\\", c) }) {
 		wrong("redis.prefix", "is %q; write letters, digits and signs other than { } * ? [ ] and \\, at least one", r.Prefix)
 	}
+}
+
+// bySentinels reports whether a URL names a Sentinel.
+func (r *Redis) bySentinels() bool {
+	return slices.ContainsFunc(r.URLs, func(url Secret) bool { return strings.Contains(string(url), "master_set=") })
 }
 
 // hasScheme reports whether a URL, which may be a secret, begins with one of

@@ -38,6 +38,9 @@ type Config struct {
 	// for TLS. Several are the nodes of one Redis Cluster, or, with
 	// ?master_set=name, the Sentinels that watch over that name.
 	URLs []string
+	// SentinelUser and SentinelPassword let in at Sentinels that want them;
+	// those in the URLs are for the servers that they watch over.
+	SentinelUser, SentinelPassword string
 	// Prefix begins every key and every channel, so that several deployments
 	// can share a Redis.
 	Prefix string

@@ -2,6 +2,8 @@ package redis
 
 import (
 	"context"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -159,5 +161,59 @@ func TestWrongConfiguration(t *testing.T) {
 				t.Errorf("Open = %v, which shows the password", err)
 			}
 		})
+	}
+}
+
+// Sentinels that want a password, which is not the master's, or a user by the
+// very line of docs/operations.md: a client comes to them with the password of
+// its configuration, and goes with them to the next master. Without it the
+// operator reads why it does not.
+func TestSentinelsWithAPassword(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^user (\S+) on >(\S+) .*\+sentinel\|.*$`).FindSubmatch(text)
+	if line == nil {
+		t.Fatal("docs/operations.md has no line for a user of Sentinels")
+	}
+	const password, sentinelPassword = "of-the-servers", "of-the-sentinels"
+	w, err := services.StartGuarded(t.Context(), t.TempDir(), password, sentinelPassword, string(line[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	cfg := Config{URLs: []string{"redis://:" + password + "@" + w.Sentinels[0].Addr + "?master_set=" + services.MasterSet}}
+	let := map[string]*Client{}
+	for _, test := range []struct{ name, user, password, want string }{
+		{"password", "", sentinelPassword, ""},
+		{"user", string(line[1]), string(line[2]), ""},
+		{"none", "", "", "NOAUTH"},
+		{"the servers' password", "", password, "WRONGPASS"},
+	} {
+		cfg.SentinelUser, cfg.SentinelPassword = test.user, test.password
+		c := open(t, cfg)
+		<-c.Tried()
+		switch _, err := c.Up(); {
+		case test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+			t.Errorf("%s: Up = %v, want %q in it", test.name, err, test.want)
+		case err == nil:
+			let[test.name] = c
+		case test.password != "" && strings.Contains(err.Error(), test.password):
+			t.Errorf("%s: Up = %v, which shows the password", test.name, err)
+		}
+	}
+	w.Servers[0].Kill()
+	for name, c := range let {
+		client := c.Commands()
+		for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+			err := client.Do(t.Context(), client.B().Set().Key(name).Value("x").Build()).Error()
+			if err == nil {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: the next master was not found within %v: %v", name, patience, err)
+			}
+		}
 	}
 }

@@ -69,6 +69,7 @@ func optionOf(cfg *Config) (rueidis.ClientOption, error) {
 	if first.masterSet != "" {
 		option.Sentinel = rueidis.SentinelOption{
 			Dialer: option.Dialer, TLSConfig: option.TLSConfig, MasterSet: first.masterSet, TopologyRefreshInterval: sentinelEvery,
+			Username: cfg.SentinelUser, Password: cfg.SentinelPassword,
 		}
 	}
 	return option, nil

@@ -88,7 +88,10 @@ func openBus(cfg *config.Config, secret []byte, log *slog.Logger) (links, error)
 	for i, u := range cfg.Redis.URLs {
 		urls[i] = string(u)
 	}
-	client, err := redis.Open(redis.Config{URLs: urls, Prefix: cfg.Redis.Prefix, CAFile: cfg.Redis.CAFile, Logger: log})
+	client, err := redis.Open(redis.Config{
+		URLs: urls, SentinelUser: cfg.Redis.SentinelUser, SentinelPassword: string(cfg.Redis.SentinelPassword),
+		Prefix: cfg.Redis.Prefix, CAFile: cfg.Redis.CAFile, Logger: log,
+	})
 	if err != nil {
 		return links{}, err
 	}

@@ -14,7 +14,11 @@ import (
 )
 
 // Redis is one Redis server that keeps nothing on disk.
-type Redis struct{ Process }
+type Redis struct {
+	Process
+
+	password string // with which Command comes; "" for none
+}
 
 // StartRedis starts a server that works in dir, which is made if missing.
 // settings are lines of redis.conf such as "requirepass secret".
@@ -59,7 +63,7 @@ func startRedis(ctx context.Context, dir, addr string, settings []string, args .
 	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		return nil, err
 	}
-	r := &Redis{Process{
+	r := &Redis{password: passwordIn(settings), Process: Process{
 		Addr: addr,
 		command: func() *exec.Cmd {
 			cmd := exec.Command(program, append([]string{path}, args...)...)
@@ -75,6 +79,16 @@ func startRedis(ctx context.Context, dir, addr string, settings []string, args .
 		},
 	}}
 	return r, r.start(ctx)
+}
+
+// passwordIn returns what requirepass is set to, or "".
+func passwordIn(settings []string) (password string) {
+	for _, line := range settings {
+		if word, ok := strings.CutPrefix(line, "requirepass "); ok {
+			password = word
+		}
+	}
+	return password
 }
 
 // Close ends the server in an orderly way.
@@ -186,7 +200,8 @@ func (r *Redis) awaitCluster(ctx context.Context, masters int) error {
 }
 
 // Command sends one inline command over a connection of its own and returns the
-// answer, which is a simple or a bulk string. The server has no password.
+// answer, which is a simple or a bulk string. It comes with the password that
+// the server was started with.
 func (r *Redis) Command(ctx context.Context, command string) (string, error) {
 	nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", r.Addr)
 	if err != nil {
@@ -194,10 +209,19 @@ func (r *Redis) Command(ctx context.Context, command string) (string, error) {
 	}
 	defer nc.Close()
 	_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
-	if _, err := fmt.Fprintf(nc, "%s\r\n", command); err != nil {
+	login := ""
+	if r.password != "" {
+		login = "AUTH " + r.password + "\r\n"
+	}
+	if _, err := fmt.Fprintf(nc, "%s%s\r\n", login, command); err != nil {
 		return "", err
 	}
 	in := bufio.NewReader(nc)
+	if r.password != "" {
+		if head, err := in.ReadString('\n'); err != nil || head != "+OK\r\n" {
+			return "", fmt.Errorf("AUTH: %q, %w", head, err)
+		}
+	}
 	head, err := in.ReadString('\n')
 	if err != nil {
 		return "", err

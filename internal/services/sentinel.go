@@ -27,6 +27,17 @@ type Watched struct {
 // master for dead after half a second, and waits until a failover would
 // succeed. The servers need no password; settings are theirs.
 func StartWatched(ctx context.Context, dir string, settings ...string) (*Watched, error) {
+	return startWatched(ctx, dir, settings, nil)
+}
+
+// StartGuarded is StartWatched with servers that need one password, and
+// Sentinels that need another; settings are lines of sentinel.conf.
+func StartGuarded(ctx context.Context, dir, password, sentinelPassword string, settings ...string) (*Watched, error) {
+	return startWatched(ctx, dir, []string{"requirepass " + password, "masterauth " + password},
+		append([]string{"requirepass " + sentinelPassword, "sentinel auth-pass " + MasterSet + " " + password}, settings...))
+}
+
+func startWatched(ctx context.Context, dir string, settings, sentinel []string) (*Watched, error) {
 	w := new(Watched)
 	stop := func(err error) (*Watched, error) {
 		w.Close()
@@ -52,7 +63,7 @@ func StartWatched(ctx context.Context, dir string, settings ...string) (*Watched
 		return stop(err)
 	}
 	for i := range 2 {
-		r, err := startSentinel(ctx, filepath.Join(dir, fmt.Sprint("sentinel", i)), host+" "+port)
+		r, err := startSentinel(ctx, filepath.Join(dir, fmt.Sprint("sentinel", i)), host+" "+port, sentinel)
 		if err := start(&w.Sentinels, r, err); err != nil {
 			return stop(err)
 		}
@@ -65,18 +76,18 @@ func StartWatched(ctx context.Context, dir string, settings ...string) (*Watched
 	return w, nil
 }
 
-func startSentinel(ctx context.Context, dir, master string) (*Redis, error) {
+func startSentinel(ctx context.Context, dir, master string, settings []string) (*Redis, error) {
 	addr, err := FreeAddr()
 	if err != nil {
 		return nil, err
 	}
 	_, port, _ := net.SplitHostPort(addr)
-	return startRedis(ctx, dir, addr, []string{
+	return startRedis(ctx, dir, addr, append([]string{
 		"port " + port,
 		"sentinel monitor " + MasterSet + " " + master + " 1",
 		"sentinel down-after-milliseconds " + MasterSet + " 500",
 		"sentinel failover-timeout " + MasterSet + " 3000",
-	}, "--sentinel")
+	}, settings...), "--sentinel")
 }
 
 // Close ends all of them.
