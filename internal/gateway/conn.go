@@ -21,13 +21,13 @@ import (
 // conn is one WebSocket connection: its reader, and the hub's [hub.Transport].
 type conn struct {
 	// Fixed before the reader starts.
-	gw       *Gateway
-	nc       net.Conn
-	socket   net.Conn // nc, or what is below its TLS
-	openedAt int64    // Unix time in nanoseconds, a third of a time.Time
-	v1       bool
-	session  session.Conversation // nil if the client was refused, or is late
-	seat     limit.Seat
+	gw      *Gateway
+	nc      net.Conn
+	socket  net.Conn      // nc, or what is below its TLS
+	opened  time.Duration // after Gateway.madeAt; a third of a time.Time
+	v1      bool
+	session session.Conversation // nil if the client was refused, or is late
+	seat    limit.Seat
 
 	// Written by the reader, under Gateway.mu, when a late client is known.
 	out *hub.Conn
@@ -63,7 +63,7 @@ const (
 const settleAfter = 5 * time.Second
 
 func newConn(g *Gateway, up websocket.Upgraded, a *arrival) *conn {
-	c := &conn{gw: g, nc: up.Conn, socket: up.Conn, v1: a.v1, openedAt: time.Now().UnixNano()}
+	c := &conn{gw: g, nc: up.Conn, socket: up.Conn, v1: a.v1, opened: time.Since(g.madeAt)}
 	if secured, ok := up.Conn.(*tls.Conn); ok {
 		c.socket = secured.NetConn()
 	}

@@ -99,7 +99,7 @@ func (c *Counts) take(m websocket.Message) {
 func (c *conn) countEnd() {
 	counts := c.gw.counts
 	counts.Closed.Of(c.closeCode()).Inc()
-	counts.Lasted.Observe(time.Now().UnixNano() - c.openedAt)
+	counts.Lasted.Observe(int64(time.Since(c.gw.madeAt) - c.opened))
 }
 
 // closeCode returns the code with which c ended, as a label.

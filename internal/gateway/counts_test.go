@@ -7,9 +7,20 @@ import (
 	"time"
 
 	"tertulia/internal/count"
+	"tertulia/internal/session"
 	"tertulia/internal/websocket"
 	"tertulia/wire"
 )
+
+// How long a connection lasts is told by a clock that nobody sets: the wall
+// clock may be set back meanwhile. A bubble has no such clock.
+func TestConnectionsAreTimedByTheMonotonicClock(t *testing.T) {
+	g := New(Config{Services: new(session.Services)})
+	defer g.Close()
+	if g.madeAt == g.madeAt.Round(0) {
+		t.Errorf("connections are timed from %v, which has no monotonic reading", g.madeAt)
+	}
+}
 
 // The end of a connection is counted by the code of its close frame, and a
 // code that only a client would think of makes no label.

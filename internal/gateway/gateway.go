@@ -57,6 +57,7 @@ type Gateway struct {
 	log    *slog.Logger
 	limits websocket.Limits
 	counts *Counts
+	madeAt time.Time // with its monotonic reading: from here connections are timed, and nobody sets that clock
 
 	draining atomic.Bool     // set under mu
 	ctx      context.Context // ends with Close: attaching gives up
@@ -86,6 +87,7 @@ func New(cfg Config) *Gateway {
 		cfg:    cfg,
 		log:    cfg.Services.Log,
 		counts: newCounts(),
+		madeAt: time.Now(),
 		conns:  make(map[guest]struct{}),
 	}
 	g.streams = *cfg.Services
