@@ -48,6 +48,13 @@ func TestOnPostgres(t *testing.T) {
 		c.send(websocket.Text, `{"type":"message","content":"hola"}`)
 		c.want("message_sent")
 		c.want("message")
+		_, page, _ := s.get("/metrics")
+		for _, want := range []string{`tertulia_message_store_duration_seconds_count{backend="postgres"} 1`, "tertulia_redis_up 1", "tertulia_bus_up 1"} {
+			if !strings.Contains(page, "\n"+want+"\n") {
+				t.Errorf("/metrics lacks %s", want)
+			}
+		}
+		lint(t, page)
 		c.Close()
 		if err := s.stop(); err != nil {
 			t.Errorf("Run = %v, want nil", err)
