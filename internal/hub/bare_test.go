@@ -132,7 +132,7 @@ func TestBareEventWhileAFeedOpens(t *testing.T) {
 		joined := make(chan struct{})
 		go func() {
 			defer close(joined)
-			w.join(r, "1", AttachOptions{})
+			w.join(r, "1", AttachOptions{After: &chat.Cursor{Epoch: ledgerEpoch}}) // it may be read before the reader is there
 		}()
 		synctest.Wait() // the end of the log has been read, and is on its way
 		w.hint(l, "one")
