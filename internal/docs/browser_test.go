@@ -2,12 +2,12 @@ package docs
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
+
+	"tertulia/internal/browsertest"
 )
 
 // patience bounds what a test waits for; only a failing one spends it.
@@ -38,63 +38,11 @@ type said struct {
 
 func openBrowser(t *testing.T) *browser {
 	t.Helper()
-	if _, err := exec.LookPath("chromium"); err != nil {
-		t.Fatal("chromium is missing; run `make test`, or: apt-get install -y chromium")
-	}
-	theirIn, to := pipe(t)
-	from, theirOut := pipe(t)
-	profile, err := os.MkdirTemp("", "tertulia-docs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-		"--hide-scrollbars", "--remote-debugging-pipe", "--user-data-dir="+profile, "about:blank")
-	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // descriptors 3 and 4
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 5 * time.Second
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	theirIn.Close()
-	theirOut.Close()
-	t.Cleanup(func() {
-		cancel()
-		cmd.Wait()
-		removeProfile(t, profile)
-	})
+	to, from := browsertest.Steer(t)
 	from.SetReadDeadline(time.Now().Add(5 * patience))
 	b := &browser{t: t, to: to, in: bufio.NewReader(from)}
 	b.attach()
 	return b
-}
-
-// removeProfile removes the browser's folder, in which processes of its own may
-// write for an instant longer than it lives.
-func removeProfile(t *testing.T, dir string) {
-	t.Helper()
-	var err error
-	for range 600 {
-		if err = os.RemoveAll(dir); err == nil {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Error(err)
-}
-
-func pipe(t *testing.T) (r, w *os.File) {
-	t.Helper()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		r.Close()
-		w.Close()
-	})
-	return r, w
 }
 
 func (b *browser) attach() {

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"tertulia/internal/browsertest"
 )
 
 // document is the prototype's document. What its clients run is taken from
@@ -96,13 +98,11 @@ func command(t *testing.T, stdin io.Reader, name string, args ...string) string 
 }
 
 // needClients fails the test with what to do if a published client's program is
-// missing.
+// missing; browsertest does so for the browser.
 func needClients(t *testing.T) {
 	t.Helper()
-	for _, program := range []string{"chromium", "curl"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Fatalf("%s is missing; run `make test`, or: %s", program, installClients)
-		}
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Fatalf("curl is missing; run `make test`, or: %s", installClients)
 	}
 	if out, err := exec.Command(systemPython, "-c", "import websockets").CombinedOutput(); err != nil {
 		t.Fatalf("%s cannot import websockets; run `make test`, or: %s\n%s", systemPython, installClients, out)
@@ -168,24 +168,7 @@ func javaScriptSnippet(t *testing.T, s *server) {
 	base := servePage(t, said, template.JS(definitions), "// Uso:"+usage)
 	bob, _ := join(t, s.addr, "1", "2", "Bob")
 
-	profile, err := os.MkdirTemp(scratch, "browser") // in which processes of its own may write for longer than it lives
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cmd := exec.CommandContext(ctx, "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-		"--remote-debugging-port=0", "--user-data-dir="+profile, base)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 5 * time.Second
-	log := new(logBuffer)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start the browser: %v", err)
-	}
-	defer cmd.Wait()
-	defer cancel()
-
+	browsertest.Open(t, base)
 	for _, want := range []string{
 		`["log","Conectado"]`,
 		`["log","Evento:","connected",{`,
@@ -199,7 +182,7 @@ func javaScriptSnippet(t *testing.T, s *server) {
 				t.Fatalf("the page said %s, want %s…", cut(got), want)
 			}
 		case <-time.After(3 * patience):
-			t.Fatalf("the page did not say %s\n%s", want, log.tail(2<<10))
+			t.Fatalf("the page did not say %s", want)
 		}
 	}
 	bob.want("user_joined").field("user_id", 1).field("username", "Juan")

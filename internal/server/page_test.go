@@ -1,14 +1,12 @@
 package server
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -17,6 +15,7 @@ import (
 
 	"tertulia/chat"
 	"tertulia/internal/auth"
+	"tertulia/internal/browsertest"
 	"tertulia/internal/config"
 )
 
@@ -48,7 +47,7 @@ func TestPageFollowsAStream(t *testing.T) {
 		}
 	}
 	post()
-	p.open(t, "?server=http://"+s.Addr().String())
+	browsertest.Open(t, p.URL+"/?server=http://"+s.Addr().String())
 	last, next := uint64(1), uint64(0)
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
@@ -132,29 +131,6 @@ follow(new URLSearchParams(location.search).get('server'), ['1'], token, say, ne
 	p.Server = httptest.NewServer(mux)
 	t.Cleanup(p.Close)
 	return p
-}
-
-// open opens the page in Chromium until the test ends.
-func (p *page) open(t *testing.T, query string) {
-	t.Helper()
-	profile, err := os.MkdirTemp("", "tertulia-page")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-		"--remote-debugging-port=0", "--user-data-dir="+profile, p.URL+"/"+query)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 5 * time.Second
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("%v; run `make test`, or: apt-get install -y chromium", err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		cmd.Wait()
-		os.RemoveAll(profile) // processes of the browser's own may still write there
-	})
 }
 
 // snippetOf returns the JavaScript of docs/protocol.md that has a text in it.
