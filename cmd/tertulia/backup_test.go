@@ -56,11 +56,15 @@ func TestBackupAndRestoreRefuse(t *testing.T) {
 	if err := os.WriteFile(here, []byte("something"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	changed := filepath.Join(t.TempDir(), "changed.db")
-	if code, _, stderr := tertulia(t.Context(), nil, "backup", "--data-dir", dir, changed); code != exitOK {
+	below := filepath.Join(dir, "below")
+	if err := os.Mkdir(below, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	good, changed := filepath.Join(t.TempDir(), "good.db"), filepath.Join(t.TempDir(), "changed.db")
+	if code, _, stderr := tertulia(t.Context(), nil, "backup", "--data-dir", dir, good); code != exitOK {
 		t.Fatalf("backup = %d, %s", code, stderr)
 	}
-	text, err := os.ReadFile(changed)
+	text, err := os.ReadFile(good)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,9 +78,14 @@ func TestBackupAndRestoreRefuse(t *testing.T) {
 		says string
 	}{
 		{"a backup in the data folder", []string{"backup", filepath.Join(dir, "b.db")}, exitUsage, "would be lost with it"},
+		{"a backup below the data folder", []string{"backup", filepath.Join(below, "b.db")}, exitUsage, "would be lost with it"},
+		{"a backup in no folder", []string{"backup", here + "0/b.db"}, exitFailure, "no such file or directory\nhint: make the folder first"},
+		{"a backup of a file", []string{"backup", "--data-dir", here, here + "2"}, exitFailure, "not a directory"},
 		{"a backup over a file", []string{"backup", here}, exitFailure, "exists, and is not overwritten"},
 		{"a backup of nothing", []string{"backup", "--data-dir", here + "0", here + "2"}, exitNotFound, "there is no database"},
-		{"a restore of nothing", []string{"restore", here + "2"}, exitNotFound, "there is no database"},
+		{"a restore of nothing", []string{"restore", here + "2"}, exitNotFound, "2\nhint: name a file that tertulia backup has written"},
+		{"a restore of a folder", []string{"restore", "--set-aside", filepath.Dir(here)}, exitFailure, "is no whole backup"},
+		{"a restore into a file", []string{"restore", "--data-dir", here, good}, exitFailure, "not a directory"},
 		{"a restore of something else", []string{"restore", "--set-aside", here}, exitFailure, "is no whole backup"},
 		{"a restore of what is served", []string{"restore", "--set-aside", filepath.Join(dir, "tertulia.db")}, exitFailure, "is no whole backup"},
 		{"a restore of a changed backup", []string{"restore", "--set-aside", changed}, exitFailure, "is damaged, or no database of Tertulia: its SHA-256 begins with "},

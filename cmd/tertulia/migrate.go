@@ -54,6 +54,9 @@ func (c *MigrateCmd) move(ctx context.Context, io IO, to postgres.Config) error 
 	show := progress{io: io}
 	r, err := migrate.Run(ctx, migrate.Config{From: c.From, To: to, Progress: show.show})
 	switch {
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(io.Err, "interrupted; run it again to go on where it was, or go back with --undo")
+		return err
 	case err != nil:
 		return c.explain(err)
 	case r.Done:
@@ -95,8 +98,11 @@ func (c *MigrateCmd) explain(err error) error {
 	if e, ok := errors.AsType[*migrate.MismatchError](err); ok {
 		return errorWithHint(exitFailure, "was the database changed meanwhile? drop its schema and run this again, or go back with: tertulia migrate --from "+c.From+" --undo", "%w", e)
 	}
+	if e, ok := errors.AsType[*sqlite.NoStoreError](err); ok {
+		return errorWithHint(exitNotFound, "--from names the data folder of a server that keeps its messages there", "%w", e)
+	}
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
 		return errorWithHint(exitUnreachable, "is the database running, and does the URL name it rightly?", "cannot reach the database: %w", e)
 	}
-	return offlineError(err)
+	return offlineError(err, "mend that and run it again: it goes on where it was")
 }

@@ -76,7 +76,15 @@ func TestMigrateToASchema(t *testing.T) {
 }
 
 func TestMigrateRefuses(t *testing.T) {
-	dir := dataFolder(t)
+	dir, database := dataFolder(t), servicetest.Database(t)
+	changed := func(change func(*url.URL)) string {
+		u, err := url.Parse(database)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(u)
+		return u.String()
+	}
 	const nowhere = "postgres://tertulia:secret-word@127.0.0.1:1/tertulia"
 	for _, test := range []struct {
 		name string
@@ -89,10 +97,14 @@ func TestMigrateRefuses(t *testing.T) {
 		{"no way back", []string{"--from", dir, "--undo"}, exitFailure, "was not moved"},
 		{"no server", []string{"--from", dir, "--to", nowhere}, exitUnreachable, "cannot reach the database"},
 		{"another URL", []string{"--from", dir, "--to", "https://user:secret-word@example.org"}, exitFailure, "read the database's URL"},
+		{"no host", []string{"--from", dir, "--to", changed(func(u *url.URL) { u.Host = "nowhere.invalid" })}, exitFailure, "connect to the database"},
+		{"another password", []string{"--from", dir, "--to", changed(func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "secret-word") })}, exitFailure, "password authentication failed"},
+		{"another database", []string{"--from", dir, "--to", changed(func(u *url.URL) { u.Path = "/nowhere" })}, exitFailure, `database "nowhere" does not exist`},
+		{"a file for a folder", []string{"--from", dir + "/tertulia.db", "--to", database}, exitFailure, "not a directory"},
 	} {
 		code, stdout, stderr := migrated(t, nil, nowhere, test.args...)
-		if code != test.code || stdout != "" || !strings.Contains(stderr, test.says) {
-			t.Errorf("%s: %d with %q, %q, want %d and %q", test.name, code, stdout, stderr, test.code, test.says)
+		if code != test.code || stdout != "" || !strings.Contains(stderr, test.says) || !strings.Contains(stderr, "\nhint: ") {
+			t.Errorf("%s: %d with %q, %q, want %d, %q and a hint", test.name, code, stdout, stderr, test.code, test.says)
 		}
 	}
 	if code, _, stderr := tertulia(t.Context(), nil, "backup", "--data-dir", dir, dir+".backup"); code != exitOK {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,8 +34,11 @@ func (c *RestoreCmd) Run(ctx context.Context, io IO, others otherEnv) error {
 	}
 	began := time.Now()
 	contents, aside, err := sqlite.Restore(ctx, c.Backup, loaded.DataDir, c.SetAside)
+	if e, ok := errors.AsType[*sqlite.NoStoreError](err); ok {
+		return errorWithHint(exitNotFound, "name a file that tertulia backup has written", "there is no backup %s", e.Path)
+	}
 	if err != nil {
-		return offlineError(err)
+		return offlineError(err, "run it again; if it fails again, look whether the disks of the backup and of the data folder are sound")
 	}
 	if aside != "" {
 		fmt.Fprintf(io.Err, "what was there is now %s\n", aside)

@@ -1,18 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"syscall"
 
 	"tertulia/internal/config"
 	"tertulia/internal/observe"
 	"tertulia/internal/server"
-	"tertulia/internal/store/postgres"
-	"tertulia/internal/store/sqlite"
 )
 
 // ServeCmd runs the server until a signal ends it.
@@ -100,40 +98,8 @@ func dialable(listen string) string {
 
 // startError says why the server could not start, and what to do about it.
 func startError(err error, cfg *config.Config) error {
-	if e, ok := errors.AsType[*sqlite.LockedError](err); ok {
-		return errorWithHint(exitFailure, "stop the other server, or give this one a folder of its own with --data-dir",
-			"the data folder %s is in use by another server%s", e.Dir, process(e.PID))
-	}
-	if e, ok := errors.AsType[*sqlite.NewerSchemaError](err); ok {
-		return errorWithHint(exitFailure, "run the newer version that wrote it, or choose another folder with --data-dir",
-			"%s has schema %d, and this program knows none above %d", e.Path, e.Have, e.Known)
-	}
-	if e, ok := errors.AsType[*sqlite.UnfinishedError](err); ok {
-		hint := "run tertulia restore again"
-		if e.Before != "" {
-			hint += ", or delete tertulia.db.restoring there to go on with what was there before"
-		}
-		return errorWithHint(exitFailure, hint, "a restore into the data folder %s was interrupted", e.Dir)
-	}
-	if e, ok := errors.AsType[*sqlite.MovedError](err); ok {
-		return errorWithHint(exitFailure, "serve that one, or take the folder back with: tertulia migrate --from "+e.Dir+" --undo",
-			"the data folder %s was moved to %s, or is being moved there", e.Dir, e.To)
-	}
-	if e, ok := errors.AsType[*postgres.ImportingError](err); ok {
-		return errorWithHint(exitFailure, "run tertulia migrate again to its end, or give it up with: DROP SCHEMA "+e.Schema+" CASCADE",
-			"a migration into the schema %s has not ended", e.Schema)
-	}
-	if e, ok := errors.AsType[*sqlite.FolderError](err); ok {
-		return errorWithHint(exitFailure, "make the folder writable for this user, or choose another with --data-dir",
-			"cannot use the data folder %s: %w", e.Dir, e.Err)
-	}
-	if e, ok := errors.AsType[*postgres.DurabilityError](err); ok {
-		return errorWithHint(exitFailure, "change the database's settings, or give --"+allowWeak+" if losing messages is all right",
-			"the database may lose messages that it has acknowledged: %s", strings.Join(e.Weak, ", "))
-	}
-	if e, ok := errors.AsType[*postgres.NewerSchemaError](err); ok {
-		return errorWithHint(exitFailure, "run the newer version that wrote it, or choose another schema with --database-schema",
-			"the database's schema %s has version %d, and this program knows none above %d", e.Schema, e.Have, e.Known)
+	if said := cmp.Or(folderError(err), databaseError(err)); said != nil {
+		return said
 	}
 	if e, ok := errors.AsType[*server.CertificateError](err); ok {
 		return errorWithHint(exitFailure, "tls.cert and tls.key name two files in PEM that this user can read and that belong together", "%w", e)
@@ -142,16 +108,6 @@ func startError(err error, cfg *config.Config) error {
 		return listenError(e, cfg.Listen)
 	}
 	return err
-}
-
-const allowWeak = "database-allow-weak-durability"
-
-// process names a process in brackets, or not at all if it is unknown.
-func process(pid int) string {
-	if pid == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" (process %d)", pid)
 }
 
 func listenError(err *net.OpError, listen string) error {

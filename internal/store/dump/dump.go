@@ -46,7 +46,7 @@ type Table struct {
 // Row is one row: an int64, string, bool or nil for each column.
 type Row []any
 
-// Key is the first columns of a row, by which it is found.
+// KeyOf is the first columns of a row, by which it is found.
 func (t *Table) KeyOf(r Row) []any { return r[:t.Key] }
 
 // The tables in the order in which they are copied.

@@ -42,10 +42,25 @@ type dialer struct {
 	server server // guarded by mu: the one seen last, on its highest timeline
 }
 
+// URLError says that the database's URL cannot be used as it is.
+type URLError struct{ Err error }
+
+func (e *URLError) Error() string { return "read the database's URL: " + e.Err.Error() }
+
+func (e *URLError) Unwrap() error { return e.Err }
+
+// ConnectError says that there is no database where the URL says, or that it
+// does not let us in.
+type ConnectError struct{ Err error }
+
+func (e *ConnectError) Error() string { return "connect to the database: " + e.Err.Error() }
+
+func (e *ConnectError) Unwrap() error { return e.Err }
+
 func newDialer(c Config) (*dialer, error) {
 	base, err := pgx.ParseConfig(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("read the database's URL: %w", err) // pgx leaves the password out
+		return nil, &URLError{err} // pgx leaves the password out
 	}
 	if path := base.RuntimeParams["search_path"]; path != "" && path != c.Schema {
 		return nil, fmt.Errorf("the database's URL has search_path=%s, and the tables are in the schema %s: name it by database.schema, and leave search_path out", path, c.Schema)
@@ -119,7 +134,7 @@ func wireOf(conn *pgx.Conn) net.Conn {
 func (d *dialer) pool(ctx context.Context, size int) (*pgxpool.Pool, error) {
 	c, err := pgxpool.ParseConfig(d.config.URL)
 	if err != nil {
-		return nil, fmt.Errorf("read the database's URL: %w", err)
+		return nil, &URLError{err}
 	}
 	c.ConnConfig = d.base.Copy()
 	c.ConnConfig.ValidateConnect = d.check

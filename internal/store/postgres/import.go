@@ -73,7 +73,7 @@ func OpenImport(ctx context.Context, c Config, from dump.Origin) (_ *Import, err
 	}
 	conn, err := d.connect(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the database: %w", err)
+		return nil, &ConnectError{err}
 	}
 	im := &Import{schema: schema{conn: conn, name: c.Schema}, from: from}
 	if err := errors.Join(im.lock(ctx), im.look(ctx)); err != nil {

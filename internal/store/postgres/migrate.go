@@ -75,7 +75,7 @@ func (m *meta) whole() bool { return m.epoch != "" && len(m.secret) > 0 }
 func prepare(ctx context.Context, d *dialer) (meta, error) {
 	conn, err := d.connect(ctx)
 	if err != nil {
-		return meta{}, fmt.Errorf("connect to the database: %w", err)
+		return meta{}, &ConnectError{err}
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	s := schema{conn: conn, name: d.config.Schema}

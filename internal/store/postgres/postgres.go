@@ -95,9 +95,9 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Open opens the store, and makes or extends its tables if they are not as
-// this program needs them. The caller calls Close. Errors are
-// [*DurabilityError], [*SchemaError], [*NewerSchemaError], [*ImportingError],
-// or say which step failed.
+// this program needs them. The caller calls Close. Errors are [*URLError],
+// [*ConnectError], [*DurabilityError], [*SchemaError], [*NewerSchemaError],
+// [*ImportingError], or say which step failed.
 func Open(ctx context.Context, c Config) (_ *Store, err error) {
 	c = c.withDefaults()
 	d, err := newDialer(c)

@@ -43,7 +43,7 @@ func Backup(ctx context.Context, dir, file string) (c Contents, err error) {
 	// SQLite reads all of it in one transaction, and leaves out the pages in
 	// which what was deleted may still be read.
 	if _, err := db.ExecContext(ctx, `VACUUM INTO ?`, partial); err != nil {
-		return Contents{}, fmt.Errorf("copy %s: %w", dir, err)
+		return Contents{}, fmt.Errorf("copy %s to %s: %w", dir, partial, err)
 	}
 	if c, err = finish(ctx, partial); err != nil {
 		return Contents{}, err

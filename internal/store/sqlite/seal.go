@@ -63,7 +63,7 @@ func unseal(ctx context.Context, path string) (size int64, err error) {
 	}
 	size = info.Size() - int64(sealBytes)
 	says := make([]byte, sealBytes)
-	if size < 0 {
+	if info.IsDir() || size < 0 {
 		return 0, &UnsealedError{path}
 	}
 	if _, err := f.ReadAt(says, size); err != nil {
