@@ -12,12 +12,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"tertulia/chat"
 	"tertulia/client"
+	"tertulia/internal/capture"
 	"tertulia/internal/config"
 	"tertulia/internal/server"
 	"tertulia/internal/services"
@@ -52,22 +52,7 @@ func newServer(t *testing.T, change ...func(*config.Config)) (url string) {
 }
 
 // page is a stream that a test reads while it is being written.
-type page struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (p *page) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.Write(b)
-}
-
-func (p *page) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.String()
-}
+type page struct{ capture.Buffer }
 
 // want waits until the page holds text.
 func (p *page) want(t *testing.T, text string) {

@@ -25,6 +25,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"tertulia/chat"
+	"tertulia/internal/capture"
 )
 
 // publisher is an issuer's URL, which serves whatever its answer writes.
@@ -218,7 +219,7 @@ func TestStaleKeys(t *testing.T) {
 	k := keyring()
 	p := publish(t, serve(rsaKey("r", &k.rsa.PublicKey)))
 	at := new(atomic.Int64)
-	var log safeBuffer
+	var log capture.Buffer
 	a := byURL(t, p, at, slog.New(slog.NewTextHandler(&log, nil)))
 	token := signedRS(t, "r", k.rsa)
 	keys := a.issuers[""].keys.(*remoteKeys)
@@ -381,22 +382,4 @@ func TestCloseEndsFetch(t *testing.T) {
 			t.Errorf("Close took %v, want no time", time.Since(start))
 		}
 	})
-}
-
-// safeBuffer is written to by one goroutine and read by another.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +20,7 @@ import (
 
 	"tertulia/internal/bus"
 	"tertulia/internal/bus/local"
+	"tertulia/internal/capture"
 	"tertulia/internal/hub"
 	"tertulia/internal/oncluster"
 	"tertulia/internal/peer"
@@ -50,7 +50,7 @@ type node struct {
 	t      testing.TB
 	store  store.Store
 	rooms  *room.Service
-	log    syncBuffer
+	log    capture.Buffer
 	server http.Server
 	dial   func() (net.Conn, error)
 	served sync.WaitGroup
@@ -210,24 +210,6 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 
 func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
 func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "memory"} }
-
-// syncBuffer is a log that a test reads.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 // client is the other end of a connection.
 type client struct {

@@ -70,6 +70,7 @@ var arrows = map[string][]string{
 	// Measuring and testing. They see the server from outside.
 	"internal/bench":                {"internal/services", "golang.org/x/sys/unix"},
 	"internal/browsertest":          {},
+	"internal/capture":              {},
 	"internal/crashtest":            {"chat", "client"},
 	"internal/house":                {},
 	"internal/services":             {},

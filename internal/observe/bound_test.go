@@ -1,41 +1,23 @@
 package observe
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"tertulia/internal/capture"
 )
-
-// output is a log's, which timers write to as well.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
 
 // A flood of warnings is a few lines and the number of those left out, and
 // hides neither another warning nor an error.
 func TestWarningsAreBounded(t *testing.T) {
 	for _, asJSON := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			var out output
+			var out capture.Buffer
 			log := NewLogger(&out, LogOptions{JSON: asJSON})
 			for i := range 1000 {
 				log.With("conn_id", i).Warn("refuse a connection", "error", fmt.Sprint(i))
@@ -81,7 +63,7 @@ func TestWarningsAreBounded(t *testing.T) {
 // What goes through many goroutines at once is counted whole.
 func TestBoundedByMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out output
+		var out capture.Buffer
 		log := slog.New(newBoundHandler(slog.NewJSONHandler(&out, nil)))
 		for range 50 {
 			go func() { log.Warn("refuse a connection") }()

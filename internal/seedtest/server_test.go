@@ -1,7 +1,6 @@
 package seedtest
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"tertulia/internal/capture"
 	"tertulia/internal/oncluster"
 	"tertulia/internal/services/servicetest"
 
@@ -357,22 +357,7 @@ func (s *server) openFiles(t *testing.T) int {
 }
 
 // logBuffer keeps what a process writes.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
+type logBuffer struct{ capture.Buffer }
 
 func (l *logBuffer) tail(n int) string {
 	s := l.String()

@@ -1,34 +1,15 @@
 package server
 
 import (
-	"bytes"
 	"encoding/json"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
+	"tertulia/internal/capture"
 	"tertulia/internal/observe"
 	"tertulia/internal/websocket"
 )
-
-// logBuffer is a log that a test reads while the server writes.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // step is a log line as far as following a message needs it.
 type step struct {
@@ -61,7 +42,7 @@ func hasStep(t *testing.T, log string, like func(step) bool) bool {
 // and neither is what was refused.
 func TestMessageIsFollowedWithoutItsText(t *testing.T) {
 	const canary = "canary-7f3a"
-	var out logBuffer
+	var out capture.Buffer
 	s := startLogging(t, configFor(t.TempDir()), observe.NewLogger(&out, observe.LogOptions{Level: slog.LevelDebug, JSON: true}))
 	c := s.connect("1")
 	c.want("connected")

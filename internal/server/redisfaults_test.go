@@ -1,38 +1,19 @@
 package server
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"tertulia/internal/capture"
 	"tertulia/internal/config"
 	"tertulia/internal/services"
 	"tertulia/internal/services/servicetest"
 	"tertulia/internal/websocket"
 )
-
-// logged is a log that is read while it is written.
-type logged struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logged) has(text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.text.String(), text)
-}
 
 // eventually waits until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
@@ -50,7 +31,7 @@ type pair struct {
 	t                *testing.T
 	nodes            [2]*running
 	writing, reading *client
-	log              logged // of the second node
+	log              capture.Buffer // of the second node
 	said             int
 }
 
@@ -205,7 +186,7 @@ func TestRedisFaults(t *testing.T) {
 			p.talk()
 			p.wantState(fault.degraded...)
 			eventually(t, "a metric that shows it", func() bool { return counts() > before })
-			eventually(t, fault.logs+" in the log", func() bool { return p.log.has(fault.logs) })
+			eventually(t, fault.logs+" in the log", func() bool { return strings.Contains(p.log.String(), fault.logs) })
 			command(t, r, fault.undo...)
 			p.wantState()
 			p.talk()
