@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -148,6 +149,22 @@ func (s *stage) taken() []string {
 	answers := s.answers
 	s.answers = nil
 	return answers
+}
+
+// wantAnswers looks at the answers noted since taken was last called.
+func (s *stage) wantAnswers(want ...string) {
+	s.t.Helper()
+	if got := s.taken(); !slices.Equal(got, want) {
+		s.t.Errorf("answers = %q, want %q", got, want)
+	}
+}
+
+// wantPublished looks at all that was published: see seqs.
+func (s *stage) wantPublished(want ...string) {
+	s.t.Helper()
+	if got := s.bus.seqs(); !slices.Equal(got, want) {
+		s.t.Errorf("published %q, want %q", got, want)
+	}
 }
 
 // fates returns a plan: the fates of the first calls of Append; all goes well

@@ -28,10 +28,8 @@ func TestWhatQueuesMeanwhileIsTheNextBatch(t *testing.T) {
 		if len(h.calls) != 2 || h.calls[0].rows != 1 || h.calls[1].rows != 4 {
 			t.Errorf("batches = %v, want 1 row, then 4", h.calls)
 		}
-		if got, want := s.bus.seqs(), []string{"1:1", "2:1", "1:2", "3:1"}; !slices.Equal(got, want) {
-			// The two posts to room 2 have one nonce and are one event.
-			t.Errorf("published %q, want %q", got, want)
-		}
+		// The two posts to room 2 have one nonce and are one event.
+		s.wantPublished("1:1", "2:1", "1:2", "3:1")
 	})
 }
 
@@ -49,13 +47,8 @@ func TestOnePublishForEachRoomAndBatch(t *testing.T) {
 		s.post("1", "c") // a duplicate within the batch
 		s.post("2", "y")
 		pass(2 * time.Second)
-		if got, want := s.bus.seqs(), []string{"1:1", "1:1,2,3", "2:1,2"}; !slices.Equal(got, want) {
-			t.Errorf("published %q, want %q", got, want)
-		}
-		want := []string{"a 1", "b 2", "c 3", "x 1", "a again 1", "c again 3", "y 2"}
-		if got := s.taken(); !slices.Equal(got, want) {
-			t.Errorf("answers = %q, want %q", got, want)
-		}
+		s.wantPublished("1:1", "1:1,2,3", "2:1,2")
+		s.wantAnswers("a 1", "b 2", "c 3", "x 1", "a again 1", "c again 3", "y 2")
 	})
 }
 
@@ -110,9 +103,7 @@ func TestLanesDoNotWaitForEachOther(t *testing.T) {
 		s.post(slow, "slow")
 		s.post(quick, "quick")
 		synctest.Wait()
-		if got, want := s.taken(), []string{"quick 1"}; !slices.Equal(got, want) {
-			t.Errorf("answers = %q, want %q", got, want)
-		}
+		s.wantAnswers("quick 1")
 		pass(2 * time.Second)
 	})
 }
@@ -142,12 +133,8 @@ func TestUnavailableIsAnsweredAndNothingIsStored(t *testing.T) {
 		synctest.Wait()
 		s.post("1", "a")
 		synctest.Wait()
-		if got, want := s.taken(), []string{"a store_unavailable", "a 1"}; !slices.Equal(got, want) {
-			t.Errorf("answers = %q, want %q", got, want)
-		}
-		if got, want := s.bus.seqs(), []string{"1:1"}; !slices.Equal(got, want) {
-			t.Errorf("published %q, want %q", got, want)
-		}
+		s.wantAnswers("a store_unavailable", "a 1")
+		s.wantPublished("1:1")
 	})
 }
 
@@ -174,12 +161,8 @@ func TestUnknownOutcomeIsRunAgainUntilItIsKnown(t *testing.T) {
 				s.post("1", "a")
 				s.Post(Post{Room: "1", By: chat.Principal{User: alice}, Content: "b"}, s.noting("b")) // the store gives the nonce
 				pass(2 * time.Second)
-				if got, want := s.taken(), append([]string{"first 1"}, test.want...); !slices.Equal(got, want) {
-					t.Errorf("answers = %q, want %q", got, want)
-				}
-				if got, want := s.bus.seqs(), []string{"1:1", "1:2,3"}; !slices.Equal(got, want) {
-					t.Errorf("published %q, want %q", got, want)
-				}
+				s.wantAnswers(append([]string{"first 1"}, test.want...)...)
+				s.wantPublished("1:1", "1:2,3")
 			})
 		})
 	}
@@ -236,9 +219,7 @@ func TestUnavailableIsAnsweredToThoseBehindToo(t *testing.T) {
 			"another connection 1", "another room 1", "no connection 2",
 			"a 3", "b 4", "c 5",
 		}
-		if got := s.taken(); !slices.Equal(got, want) {
-			t.Errorf("answers = %q, want %q", got, want)
-		}
+		s.wantAnswers(want...)
 		l := firstLane(s.Service, "1")
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -259,9 +240,7 @@ func TestNothingIsStoredOfAQueueThatIsRefused(t *testing.T) {
 			synctest.Wait()
 		}
 		pass(time.Minute)
-		if got, want := s.taken(), []string{"a store_unavailable", "b store_unavailable", "c store_unavailable"}; !slices.Equal(got, want) {
-			t.Errorf("answers = %q, want %q", got, want)
-		}
+		s.wantAnswers("a store_unavailable", "b store_unavailable", "c store_unavailable")
 		if n := len(h.calls); n != 1 {
 			t.Errorf("the store was called %d times, want once", n)
 		}
@@ -298,9 +277,7 @@ func TestUnknownForTooLongIsAnsweredAndStillPublished(t *testing.T) {
 		if got := s.taken(); len(got) != 0 {
 			t.Errorf("the post was answered again: %q", got)
 		}
-		if got, want := s.bus.seqs(), []string{"1:1"}; !slices.Equal(got, want) {
-			t.Errorf("published %q, want %q", got, want)
-		}
+		s.wantPublished("1:1")
 		s.post("1", "a")
 		s.post("1", "b")
 		synctest.Wait()
@@ -327,9 +304,7 @@ func TestSilentStoreIsAnUnknownOutcome(t *testing.T) {
 			}
 			pass(2 * time.Hour)
 		}
-		if got, want := s.bus.seqs(), []string{"1:1", "1:2"}; !slices.Equal(got, want) {
-			t.Errorf("published %q, want %q", got, want)
-		}
+		s.wantPublished("1:1", "1:2")
 		if got := s.taken(); len(got) != 0 {
 			t.Errorf("the posts were answered again: %q", got)
 		}
@@ -360,10 +335,7 @@ func TestBrokenStoreEndsTheJournal(t *testing.T) {
 				s.post(other, "c") // queued behind
 				pass(time.Minute)
 				s.post(one, "d")
-				want := []string{"a 1", "b store_unavailable", "c store_unavailable", "d store_unavailable"}
-				if got := s.taken(); !slices.Equal(got, want) {
-					t.Errorf("answers = %q, want %q", got, want)
-				}
+				s.wantAnswers("a 1", "b store_unavailable", "c store_unavailable", "d store_unavailable")
 				if len(s.fatal) != 1 || !errors.Is(s.fatal[0], store.ErrBroken) {
 					t.Errorf("Fatal was called with %v, want once with %v", s.fatal, store.ErrBroken)
 				}
@@ -430,12 +402,8 @@ func TestPanicInACallbackHarmsNobodyElse(t *testing.T) {
 		pass(2 * time.Second)
 		s.post("1", "d")
 		synctest.Wait()
-		if got, want := s.taken(), []string{"a 1", "c 3", "d 4"}; !slices.Equal(got, want) {
-			t.Errorf("answers = %q, want %q", got, want)
-		}
-		if got, want := s.bus.seqs(), []string{"1:1", "1:2,3", "1:4"}; !slices.Equal(got, want) {
-			t.Errorf("published %q, want %q", got, want)
-		}
+		s.wantAnswers("a 1", "c 3", "d 4")
+		s.wantPublished("1:1", "1:2,3", "1:4")
 	})
 }
 
@@ -486,9 +454,7 @@ func TestDrainObeysItsContextAndCloseEndsWhatIsLeft(t *testing.T) {
 			t.Errorf("answers = %q, want none yet", got)
 		}
 		s.Close()
-		if got, want := s.taken(), []string{"a store_unavailable", "b shutting_down"}; !slices.Equal(got, want) {
-			t.Errorf("answers = %q, want %q", got, want)
-		}
+		s.wantAnswers("a store_unavailable", "b shutting_down")
 	})
 }
 
@@ -503,13 +469,8 @@ func TestCloseWaitsForTheCommitUnderWay(t *testing.T) {
 		s.Close()
 		s.Close()
 		s.post("1", "c")
-		want := []string{"a 1", "b shutting_down", "c shutting_down"}
-		if got := s.taken(); !slices.Equal(got, want) {
-			t.Errorf("answers = %q, want %q", got, want)
-		}
-		if got, want := s.bus.seqs(), []string{"1:1"}; !slices.Equal(got, want) {
-			t.Errorf("published %q, want %q", got, want)
-		}
+		s.wantAnswers("a 1", "b shutting_down", "c shutting_down")
+		s.wantPublished("1:1")
 	})
 }
 

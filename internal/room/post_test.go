@@ -104,12 +104,8 @@ func TestRepeatedPostIsADuplicateAndPublishedAgain(t *testing.T) {
 			s.post("1", content)
 			synctest.Wait()
 		}
-		if got, want := s.taken(), []string{"a 1", "b 2", "a again 1"}; !slices.Equal(got, want) {
-			t.Errorf("answers = %q, want %q", got, want)
-		}
-		if got, want := s.bus.seqs(), []string{"1:1", "1:2", "1:1"}; !slices.Equal(got, want) {
-			t.Errorf("published %q, want %q", got, want)
-		}
+		s.wantAnswers("a 1", "b 2", "a again 1")
+		s.wantPublished("1:1", "1:2", "1:1")
 	})
 }
 
@@ -122,13 +118,8 @@ func TestRowsThatTheStoreRefuses(t *testing.T) {
 		s.Post(Post{Room: "1", By: chat.Principal{User: alice}, Nonce: "a", Content: "other"}, s.noting("other"))
 		s.post("1", "c")
 		synctest.Wait()
-		want := []string{"a 1", "b room_not_found", "other idempotency_conflict", "c 2"}
-		if got := s.taken(); !slices.Equal(got, want) {
-			t.Errorf("answers = %q, want %q", got, want)
-		}
-		if got, want := s.bus.seqs(), []string{"1:1", "1:2"}; !slices.Equal(got, want) {
-			t.Errorf("published %q, want %q", got, want)
-		}
+		s.wantAnswers("a 1", "b room_not_found", "other idempotency_conflict", "c 2")
+		s.wantPublished("1:1", "1:2")
 	})
 }
 
