@@ -50,17 +50,10 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 }
 
-func TestBackupAndRestoreRefuse(t *testing.T) {
-	dir := dataFolder(t)
-	here := filepath.Join(t.TempDir(), "here")
-	if err := os.WriteFile(here, []byte("something"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	below := filepath.Join(dir, "below")
-	if err := os.Mkdir(below, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	good, changed := filepath.Join(t.TempDir(), "good.db"), filepath.Join(t.TempDir(), "changed.db")
+// goodAndChanged are a backup of a data folder, and one that says something else.
+func goodAndChanged(t *testing.T, dir string) (good, changed string) {
+	t.Helper()
+	good, changed = filepath.Join(t.TempDir(), "good.db"), filepath.Join(t.TempDir(), "changed.db")
 	if code, _, stderr := tertulia(t.Context(), nil, "backup", "--data-dir", dir, good); code != exitOK {
 		t.Fatalf("backup = %d, %s", code, stderr)
 	}
@@ -71,6 +64,20 @@ func TestBackupAndRestoreRefuse(t *testing.T) {
 	if err := os.WriteFile(changed, bytes.Replace(text, []byte("hola"), []byte("halo"), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return good, changed
+}
+
+func TestBackupAndRestoreRefuse(t *testing.T) {
+	dir := dataFolder(t)
+	here := filepath.Join(t.TempDir(), "here")
+	if err := os.WriteFile(here, []byte("something"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	below := filepath.Join(dir, "below")
+	if err := os.Mkdir(below, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	good, changed := goodAndChanged(t, dir)
 	for _, test := range []struct {
 		name string
 		args []string

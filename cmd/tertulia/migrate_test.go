@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -51,6 +52,20 @@ func TestMigrate(t *testing.T) {
 	code, stdout, stderr = migrated(t, nil, database, "--from", dir, "--to", database)
 	if code != exitFailure || stdout != "" || !strings.Contains(stderr, "is not free for this migration") || !strings.Contains(stderr, "\nhint: ") {
 		t.Errorf("migrate into what is full = %d, %q, %q, want 1 and a hint", code, stdout, stderr)
+	}
+}
+
+// Ctrl-C says how it goes on, and it goes on.
+func TestMigrateIsInterrupted(t *testing.T) {
+	dir, database := dataFolder(t), servicetest.Database(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	code, stdout, stderr := tertulia(ctx, nil, "migrate", "--from", dir, "--to", database)
+	if code != exitInterrupted || stdout != "" || stderr != "interrupted; run it again to go on where it was, or go back with --undo\n" {
+		t.Errorf("migrate = %d, %q, %q, want 130 and how it goes on", code, stdout, stderr)
+	}
+	if code, _, stderr := migrated(t, nil, database, "--from", dir, "--to", database); code != exitOK {
+		t.Errorf("migrate again = %d, %q, want 0", code, stderr)
 	}
 }
 
