@@ -25,8 +25,8 @@ type Config struct {
 	Dir string
 	// Nodes is how many there are.
 	Nodes int
-	// Proxy puts an nginx before the nodes, on this address; with port 0 on a
-	// free one. The nodes then serve who comes through it, without limits on
+	// Proxy puts an nginx before the nodes, on this address; 127.0.0.1:0 is one
+	// with a free port. The nodes then serve who comes through it, without limits on
 	// single users and addresses: everybody comes from one. Empty is none.
 	Proxy string
 	// Env is for the nodes, beside what connects them.

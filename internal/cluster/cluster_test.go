@@ -38,68 +38,85 @@ func TestProxyIsTheDocumentedOne(t *testing.T) {
 // What `make cluster` runs: it starts, says where, serves through the proxy,
 // starts a node again that was killed, and leaves nothing.
 func TestRun(t *testing.T) {
-	dir := t.TempDir()
-	build(t, filepath.Join(dir, "tertulia"), "tertulia/cmd/tertulia")
-	build(t, filepath.Join(dir, "cluster"), "tertulia/internal/cluster/run")
-	temporary := filepath.Join(dir, "tmp")
-	open := []string{filepath.Dir(dir), dir, temporary} // PostgreSQL's user must be let in
-	if err := os.Mkdir(temporary, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range open {
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cmd := exec.Command(filepath.Join(dir, "cluster"), filepath.Join(dir, "tertulia"), "127.0.0.1:0")
-	cmd.Env = append(os.Environ(), "TMPDIR="+temporary)
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	watch := time.AfterFunc(2*patience, func() { _ = cmd.Process.Kill() })
-	defer watch.Stop()
-	lines := bufio.NewScanner(out)
-	want := func(pattern string) []string {
-		t.Helper()
-		re := regexp.MustCompile(pattern)
-		for lines.Scan() {
-			if m := re.FindStringSubmatch(lines.Text()); m != nil {
-				return m
-			}
-		}
-		t.Fatalf("it has ended and never said %s\n%s", pattern, &errs)
-		return nil
-	}
-	node := want(`^Node 2 +http://\S+ \(process (\d+)\)`)
-	proxy := want(`^Proxy +(http://\S+)`)[1]
-	want(`^Next `)
+	r := startRun(t)
+	node := r.want(`^Node 2 +http://\S+ \(process (\d+)\)`)
+	proxy := r.want(`^Proxy +(http://\S+)`)[1]
+	r.want(`^Next `)
 	post(t, proxy, "hola")
 	if out, err := exec.Command("kill", "-9", node[1]).CombinedOutput(); err != nil {
 		t.Fatalf("kill: %v\n%s", err, out)
 	}
-	want(`^Node 2 +has ended`) // one that dies may still take a request, which no proxy sends twice
-	for range 6 {              // two rounds: a dead node is passed over
+	r.want(`^Node 2 +has ended`) // one that dies may still take a request, which no proxy sends twice
+	for range 6 {                // two rounds: a dead node is passed over
 		post(t, proxy, "sigo aquí")
 	}
-	want(`^Node 2 +http://\S+ \(process \d+\)`)
+	r.want(`^Node 2 +http://\S+ \(process \d+\)`)
 
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+	if err := r.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	want(`^Stopping`)
-	_, _ = io.Copy(io.Discard, out)
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("it ended with %v\n%s", err, &errs)
+	r.want(`^Stopping`)
+	_, _ = io.Copy(io.Discard, r.out)
+	if err := r.cmd.Wait(); err != nil {
+		t.Errorf("it ended with %v\n%s", err, &r.errs)
 	}
-	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(r.temporary); err != nil || len(left) > 0 {
 		t.Errorf("it has left %v, %v, want nothing", left, err)
 	}
+}
+
+// run is the command that `make cluster` runs.
+type run struct {
+	t         *testing.T
+	temporary string // the folder for temporary files
+	cmd       *exec.Cmd
+	out       io.Reader
+	lines     *bufio.Scanner // of out
+	errs      bytes.Buffer
+}
+
+// startRun starts the command, which is killed if it takes far too long.
+func startRun(t *testing.T) *run {
+	t.Helper()
+	dir := t.TempDir()
+	build(t, filepath.Join(dir, "tertulia"), "tertulia/cmd/tertulia")
+	build(t, filepath.Join(dir, "cluster"), "tertulia/internal/cluster/run")
+	r := &run{t: t, temporary: filepath.Join(dir, "tmp")}
+	if err := os.Mkdir(r.temporary, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{filepath.Dir(dir), dir, r.temporary} { // PostgreSQL's user must be let in
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.cmd = exec.Command(filepath.Join(dir, "cluster"), filepath.Join(dir, "tertulia"), "127.0.0.1:0")
+	r.cmd.Env = append(os.Environ(), "TMPDIR="+r.temporary)
+	r.cmd.Stderr = &r.errs
+	out, err := r.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	watch := time.AfterFunc(2*patience, func() { _ = r.cmd.Process.Kill() })
+	t.Cleanup(func() { watch.Stop() })
+	r.out, r.lines = out, bufio.NewScanner(out)
+	return r
+}
+
+// want reads up to a line of a pattern, and returns what that has caught.
+func (r *run) want(pattern string) []string {
+	r.t.Helper()
+	re := regexp.MustCompile(pattern)
+	for r.lines.Scan() {
+		if m := re.FindStringSubmatch(r.lines.Text()); m != nil {
+			return m
+		}
+	}
+	r.t.Fatalf("it has ended and never said %s\n%s", pattern, &r.errs)
+	return nil
 }
 
 // The documented command is what TestRun runs.
