@@ -65,7 +65,8 @@ func mustBeFinished(dir string) error {
 // restore, unless setAside allows that a database which is there gets another
 // name, aside. That comes last: a crash leaves a folder that no server opens
 // until the restore was run again, and in it what was there before, whole. After
-// an error everything is as it was.
+// an error what was there is as it was, or, if aside is not empty, in that file:
+// then the same call makes the rest good.
 //
 // Errors are [*NotEmptyError], [*LockedError], [*FolderError], those of
 // [Inspect], or from the file system.
