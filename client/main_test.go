@@ -8,11 +8,5 @@ import (
 	"tertulia/internal/services/servicetest"
 )
 
-// serving has PostgreSQL and Redis, which end before it is looked what is left
-// over.
-type serving struct{ *testing.M }
-
-func (s serving) Run() int { return servicetest.Run(s.M) }
-
 // No goroutine outlives the rooms of the tests (E-063).
-func TestMain(m *testing.M) { goleak.VerifyTestMain(serving{m}) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(servicetest.M{M: m}) }

@@ -30,13 +30,8 @@ func TestMain(m *testing.M) {
 	case "stubborn":
 		stubborn()
 	}
-	goleak.VerifyTestMain(withServices{m})
+	goleak.VerifyTestMain(servicetest.M{M: m})
 }
-
-// withServices ends what the tests have started before goroutines are counted.
-type withServices struct{ tests *testing.M }
-
-func (w withServices) Run() int { return servicetest.Run(w.tests) }
 
 func stubborn() {
 	ctx, cancel := context.WithCancel(context.Background())

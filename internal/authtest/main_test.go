@@ -19,15 +19,9 @@ import (
 	"tertulia/internal/services/servicetest"
 )
 
-// beside has PostgreSQL and Redis, which end before it is looked what is left
-// over.
-type beside struct{ *testing.M }
-
-func (s beside) Run() int { return servicetest.Run(s.M) }
-
 // net/http leaves a refused request's connection open for half a second.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(beside{m}, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+	goleak.VerifyTestMain(servicetest.M{M: m}, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
 }
 
 // patience bounds what a test waits for on real sockets; only a failing test

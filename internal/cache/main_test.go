@@ -8,9 +8,4 @@ import (
 	"tertulia/internal/services/servicetest"
 )
 
-// serving has servers that end before it is looked what is left over.
-type serving struct{ *testing.M }
-
-func (s serving) Run() int { return servicetest.Run(s.M) }
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(serving{m}) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(servicetest.M{M: m}) }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tertulia/internal/services"
+	"tertulia/internal/services/servicetest"
 )
 
 // cluster is three nodes on one PostgreSQL, with a synchronous standby, and one
@@ -37,17 +38,9 @@ const database = "tertulia"
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	ctx := t.Context()
-	// A folder into which the user of PostgreSQL may look.
-	dir, err := os.MkdirTemp("", "tertulia-cluster")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o711); err != nil {
-		t.Fatal(err)
-	}
-	c := &cluster{binary: build(t)}
+	dir, c := servicetest.Folder(t), &cluster{binary: build(t)}
 	c.startPostgres(t, dir, services.StandbyName)
+	var err error
 	if c.redis, err = services.StartRedis(ctx, filepath.Join(dir, "redis")); err != nil {
 		t.Fatal(err)
 	}

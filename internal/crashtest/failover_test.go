@@ -6,11 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
 	"tertulia/chat"
+	"tertulia/internal/services/servicetest"
 )
 
 // TestLossyFailoverIsTold has an asynchronous standby take the primary's place
@@ -18,16 +18,9 @@ import (
 // Whoever has read what is gone is told so, live or with a cursor, and nobody is
 // given what follows as if nothing had happened.
 func TestLossyFailoverIsTold(t *testing.T) {
-	dir, err := os.MkdirTemp("", "tertulia-failover")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o711); err != nil { // PostgreSQL's user must be let in
-		t.Fatal(err)
-	}
 	c := &cluster{binary: build(t)}
-	c.startPostgres(t, dir, "")
+	c.startPostgres(t, servicetest.Folder(t), "")
+	var err error
 	n := &node{addr: freeAddr(t), dir: t.TempDir()}
 	if n.process, err = start(t.Context(), c.binary, n.dir, n.addr, "TERTULIA_DATABASE_URL="+c.url); err != nil {
 		t.Fatal(err)

@@ -24,13 +24,8 @@ func TestMain(m *testing.M) {
 		childMain(from, os.Getenv(childTo))
 		return
 	}
-	goleak.VerifyTestMain(withServices{m})
+	goleak.VerifyTestMain(servicetest.M{M: m})
 }
-
-// withServices ends what the tests have started before goroutines are counted.
-type withServices struct{ tests *testing.M }
-
-func (w withServices) Run() int { return servicetest.Run(w.tests) }
 
 // childMain migrates in small batches and says a line after each.
 func childMain(from, to string) {

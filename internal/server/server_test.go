@@ -32,15 +32,9 @@ import (
 	"tertulia/wire"
 )
 
-// serving has PostgreSQL and Redis, which end before it is looked what is left
-// over.
-type serving struct{ *testing.M }
-
-func (s serving) Run() int { return servicetest.Run(s.M) }
-
 // net/http leaves a refused request's connection open for half a second.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(serving{m}, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+	goleak.VerifyTestMain(servicetest.M{M: m}, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
 }
 
 // patience bounds what a test waits for on real sockets; only a failing test

@@ -21,12 +21,7 @@ import (
 	"tertulia/internal/services/servicetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(withServices{m}) }
-
-// withServices ends the Redis of the tests before goroutines are looked for.
-type withServices struct{ *testing.M }
-
-func (w withServices) Run() int { return servicetest.Run(w.M) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(servicetest.M{M: m}) }
 
 const room1 = chat.RoomID("1")
 

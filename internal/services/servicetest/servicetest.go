@@ -48,6 +48,13 @@ var (
 	names                   atomic.Int64
 )
 
+// M is a package's tests as goleak takes them: it looks for what is left over
+// once the servers have ended.
+type M struct{ *testing.M }
+
+// Run runs them, then ends the servers: see [Run].
+func (m M) Run() int { return Run(m.M) }
+
 // Run runs the tests of a package, then ends what they have started, and
 // returns the code to exit with. It is for TestMain.
 func Run(m *testing.M) int {
@@ -99,6 +106,21 @@ func Redis(t testing.TB) *services.Redis {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// Folder returns a folder into which the user of PostgreSQL may look, for a
+// server of the test's own. It is removed at the end of the test.
+func Folder(t testing.TB) string {
+	t.Helper()
+	path, err := os.MkdirTemp("", "tertulia-services")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(path) })
+	if err := os.Chmod(path, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // Prefix returns a prefix for keys and channels that no other test has.

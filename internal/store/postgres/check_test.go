@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,22 +11,8 @@ import (
 	"tertulia/internal/services/servicetest"
 )
 
-// folder is one into which the user of PostgreSQL may look.
-func folder(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "tertulia-postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o711); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
 func TestWeakServerIsRefused(t *testing.T) {
-	p, err := services.StartPostgres(t.Context(), filepath.Join(folder(t), "pg"), "fsync=off", "full_page_writes=off")
+	p, err := services.StartPostgres(t.Context(), filepath.Join(servicetest.Folder(t), "pg"), "fsync=off", "full_page_writes=off")
 	if err != nil {
 		t.Fatal(err)
 	}

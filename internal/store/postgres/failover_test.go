@@ -14,6 +14,7 @@ import (
 
 	"tertulia/chat"
 	"tertulia/internal/services"
+	"tertulia/internal/services/servicetest"
 	"tertulia/internal/store"
 )
 
@@ -33,7 +34,7 @@ type pair struct {
 // (reliability F13 to F15).
 func TestFailover(t *testing.T) {
 	p := &pair{T: t, acked: make(map[chat.Nonce]chat.Event)}
-	dir := folder(t)
+	dir := servicetest.Folder(t)
 	var err error
 	if p.one, err = services.StartPostgres(t.Context(), filepath.Join(dir, "one")); err != nil {
 		t.Fatal(err)

@@ -272,7 +272,7 @@ func during(t *testing.T, s *Store, times int, fault func()) {
 }
 
 func TestServerIsKilledUnderLoad(t *testing.T) {
-	p, err := services.StartPostgres(t.Context(), filepath.Join(folder(t), "pg"))
+	p, err := services.StartPostgres(t.Context(), filepath.Join(servicetest.Folder(t), "pg"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,13 +8,7 @@ import (
 	"tertulia/internal/services/servicetest"
 )
 
-// run runs the tests and then ends the servers, so that none of their
-// goroutines are left either.
-type run struct{ m *testing.M }
-
-func (r run) Run() int { return servicetest.Run(r.m) }
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(run{m}) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(servicetest.M{M: m}) }
 
 // openStore opens a store in a database of its own.
 func openStore(t testing.TB) *Store {
