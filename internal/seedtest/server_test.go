@@ -37,7 +37,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(scratch, "tertulia")
 	args := []string{"build", "-o", path}
 	if underRace {
-		args = append(args, "-race", "-gcflags=modernc.org/...=-d=checkptr=0") // as make test has it
+		args = append(args, "-race", "-gcflags=modernc.org/...=-d=checkptr=0", "-gcflags=modernc.org/sqlite/lib=-race=false") // as make test has it
 	}
 	out, err := exec.Command("go", append(args, "tertulia/cmd/tertulia")...).CombinedOutput()
 	if err != nil {
