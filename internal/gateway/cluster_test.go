@@ -89,7 +89,7 @@ func TestOnCluster(t *testing.T) {
 		"the limits are each node's own": {
 			"TestMaxConnections", "TestHandshakesAreLimited", "TestConnectionsAreLimited", "TestCommandsAreLimited", "TestStreamTakesASeat",
 		},
-		"a node counts what happens at it, and whoever collects adds up": {"TestCounts", "TestPollsAreCounted", "TestTransports"},
+		"a node counts what happens at it, and whoever collects adds up": {"TestCounts", "TestPollsAreCounted", "TestTransports", "TestConnectionsAreTimedByTheMonotonicClock"},
 		"the Go client's own tests are run on a cluster":                 {"TestClientKeepsItsOrderOverAStoreThatFails"},
 	})
 }
