@@ -58,7 +58,7 @@ cluster: build
 # race detector's build, internal/house vets all at once (-vet=off).
 test: test-packages
 	@$(GO) run ./internal/house/summary \
-		$(RACE) -vet=off -p 3 $(LONG) $(filter-out $(LONG) $(addprefix tertulia/,$(LOADED)),$(shell $(GO) list ./...)) -- \
+		$(RACE) -vet=off -p 4 $(LONG) $(filter-out $(LONG) $(addprefix tertulia/,$(LOADED)),$(shell $(GO) list ./...)) -- \
 		$(RACE) -vet=off -p 1 $(addprefix ./,$(LOADED)) -- \
 		-vet=off ./internal/websocket ./internal/bus/local
 
