@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -413,7 +414,7 @@ func (f *Feed) startFill() {
 // only goroutine of its feed that does so.
 func (f *Feed) readGap() {
 	for {
-		after, told := f.headAndTold()
+		after, told, waiting := f.known()
 		page, err := f.readOn(after)
 		if err != nil && f.hub.ctx.Err() == nil {
 			f.hub.cfg.Logger.Warn("read a gap", "room_id", f.room, "after", after, "error", err)
@@ -435,6 +436,7 @@ func (f *Feed) readGap() {
 			f.filling = false
 			if err == nil {
 				f.told = min(f.told, f.next-1)
+				f.forget(waiting, page.Room.Head)
 			}
 			f.active.Store(true)
 			if err != nil && f.gap == nil && !f.closed {
@@ -487,10 +489,25 @@ func (f *Feed) head() uint64 {
 	return f.next - 1
 }
 
-func (f *Feed) headAndTold() (head, told uint64) {
+// known returns how far the feed goes, how far it has been told that the log
+// goes, and what it holds.
+func (f *Feed) known() (head, told uint64, held []*chat.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.next - 1, f.told
+	return f.next - 1, f.told, slices.Clone(f.held)
+}
+
+// forget drops those of the events that were held before a log was read which
+// lie beyond its head: a failover has taken them away, or they would be there.
+// Without that the log would be read for them, again and again, until it has
+// grown so far. The caller holds f.mu.
+func (f *Feed) forget(held []*chat.Event, head uint64) {
+	lost := slices.DeleteFunc(held, func(e *chat.Event) bool { return e.Seq <= head })
+	if len(lost) == 0 {
+		return
+	}
+	f.held = slices.DeleteFunc(f.held, func(e *chat.Event) bool { return slices.Contains(lost, e) })
+	f.hub.cfg.Logger.Warn("events that the log does not have are forgotten", "room_id", f.room, "head", head, "events", len(lost))
 }
 
 // compare takes the store's word on how far the room's log goes, and with which

@@ -132,6 +132,29 @@ func TestLongGapIsReadInOneGo(t *testing.T) {
 	})
 }
 
+// An event that is not in the log, as one that a failover has taken away, is
+// looked for once. When others get its seq and those before it they come as ever.
+func TestEventThatTheLogDoesNotHaveIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, l, log := newCountedLedger(t, 3)
+		defer w.close()
+		r := w.reader("r", -1)
+		w.join(r, "1", AttachOptions{After: &chat.Cursor{Epoch: ledgerEpoch}})
+		before := log.after.Load()
+		w.publish("1", 6, "lost")
+		time.Sleep(time.Minute)
+		if n := log.after.Load() - before; n != 1 {
+			t.Errorf("the log was read %d times in a minute for an event that it does not have, want once", n)
+		}
+		for range 4 {
+			w.say(l, "stored")
+		}
+		settle()
+		r.wantSeqs(t, 1, 7)
+		r.sub.Detach()
+	})
+}
+
 // Readers who are behind by different amounts share the reads of a page.
 func TestReadersShareAPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
