@@ -81,7 +81,7 @@ func (c *check) once(stopped context.Context, done chan struct{}) {
 	if stopped.Err() != nil {
 		return
 	}
-	wasFailing := c.err != nil
+	wasFailing := c.err != nil && c.began.Sub(c.ended) < checkMemory
 	c.err, c.ended = err, time.Now()
 	c.took = c.ended.Sub(c.began)
 	switch {

@@ -183,4 +183,8 @@ const (
 	checkTimeout = 2 * time.Second
 	// checkAge is for how long the result of a check is good.
 	checkAge = time.Second
+	// checkMemory is for how long it counts that a check has failed. It may have
+	// passed between two runs that are further apart, so it fails anew: nobody
+	// had asked in the meantime.
+	checkMemory = time.Minute
 )

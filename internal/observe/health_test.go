@@ -98,6 +98,20 @@ func TestOptionalCheck(t *testing.T) {
 	})
 }
 
+// A check that failed when it was last asked for, long ago, may have passed since.
+func TestFailingIsNotRememberedForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHealth("0.1.0", quiet())
+		defer h.Close()
+		h.Add("store", func(context.Context) error { return errors.New("not yet") })
+		wantProbe(t, h, "/readyz?verbose", 503, "[-] store failing, for 0s\nfailing\n")
+		time.Sleep(checkMemory - time.Second)
+		wantProbe(t, h, "/readyz?verbose", 503, "[-] store failing, for 59s\nfailing\n")
+		time.Sleep(checkMemory)
+		wantProbe(t, h, "/readyz?verbose", 503, "[-] store failing, for 0s\nfailing\n")
+	})
+}
+
 func TestPasses(t *testing.T) {
 	h := NewHealth("0.1.0", quiet())
 	defer h.Close()
