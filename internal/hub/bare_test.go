@@ -22,8 +22,7 @@ func (w *world) hint(l *ledger, text string) {
 // of meanwhile by one more, however much it is.
 func TestBareEventsAreReadFromTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := new(counted)
-		w, l := newLedger(t, local.New(), func(c *Config) { log.Reader, c.Log = c.Log, log })
+		w, l, log := newCountedLedger(t, 0)
 		defer w.close()
 		r := w.reader("r", -1)
 		w.join(r, "1", AttachOptions{})
@@ -63,8 +62,7 @@ func TestBareEventsAreReadFromTheLog(t *testing.T) {
 // order, and a bare copy of what is there costs nothing.
 func TestBareEventsAmongOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := new(counted)
-		w, l := newLedger(t, local.New(), func(c *Config) { log.Reader, c.Log = c.Log, log })
+		w, l, log := newCountedLedger(t, 0)
 		defer w.close()
 		r := w.reader("r", -1)
 		w.join(r, "1", AttachOptions{})

@@ -344,7 +344,8 @@ func (f *Feed) hold(e *chat.Event) {
 
 // takeHeld takes the held events that are due and drops those that are past.
 // If some are left, it sees to it that what is missing before them is read
-// from the log, should it not come by itself; and so is what was only told of. The caller holds f.mu.
+// from the log, should it not come by itself; and so is what was only told of.
+// The caller holds f.mu.
 func (f *Feed) takeHeld() (changed bool) {
 	if f.next == 0 {
 		return false
